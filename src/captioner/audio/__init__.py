@@ -1,0 +1,1 @@
+"""Reading audio, and front-ends: from a waveform to a feature matrix (n_frames, n_features)."""

@@ -1,0 +1,1 @@
+"""Corpora: registries of files, download, extraction, readers, tables and checks."""

@@ -1,0 +1,1 @@
+"""From a trained system to captions: beam search and its options."""

@@ -1,0 +1,1 @@
+"""Metrics: the official tools, called as they are meant to be."""

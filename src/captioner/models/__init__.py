@@ -1,0 +1,1 @@
+"""Captioning systems: one file per family, one small interface."""

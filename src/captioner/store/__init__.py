@@ -1,0 +1,1 @@
+"""Features on disk: Parquet shards and their statistics."""
