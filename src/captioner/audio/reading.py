@@ -1,0 +1,99 @@
+"""Read and resample audio: any format, rate, width and channel count that libsndfile knows."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from captioner.errors import InputError
+
+# 20-bit quality, librosa's default: aliases stay below the noise of 16-bit audio.
+RESAMPLING_QUALITY = "HQ"
+INT16_SCALE = np.float32(2.0**-15)  # full scale of 16-bit audio is 1.0, as libsndfile has it
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What an audio file's header says."""
+
+    duration_s: float
+    sample_rate_hz: int
+    n_channels: int
+    size: int  # bytes of the file
+
+
+def probe(path: str | Path) -> AudioInfo:
+    """Read an audio file's header only.
+
+    Raises `InputError` naming the file if it is absent, unreadable or has no samples.
+    """
+    with _open(path) as sound:
+        return AudioInfo(
+            duration_s=sound.frames / sound.samplerate,
+            sample_rate_hz=sound.samplerate,
+            n_channels=sound.channels,
+            size=Path(path).stat().st_size,
+        )
+
+
+def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
+    """Read a whole file as (waveform (n_samples,) float32, sample rate in Hz).
+
+    Integer formats are scaled to [-1, 1); several channels are averaged. Raises `InputError`
+    naming the file if it is absent, unreadable, cut short, empty, or holds NaN or infinity.
+    """
+    with _open(path) as sound:
+        integers = sound.subtype == "PCM_16"  # most files: half the bytes and no check for NaN
+        samples = sound.read(dtype="int16" if integers else "float32")
+        if len(samples) < sound.frames:
+            raise InputError(
+                f"{path}: found {len(samples)} samples, expected the {sound.frames} of its header. "
+                "The file is damaged or cut short: fetch or export it again."
+            )
+        sample_rate_hz = sound.samplerate
+    if integers:
+        samples = np.multiply(samples, INT16_SCALE, dtype=np.float32)
+    waveform = samples if samples.ndim == 1 else samples.mean(axis=1)
+    if not integers and not np.isfinite(waveform).all():
+        raise InputError(
+            f"{path}: found {np.count_nonzero(~np.isfinite(waveform))} samples that are NaN or "
+            "infinite, expected finite numbers. Export the file again or leave it out."
+        )
+    return waveform, sample_rate_hz
+
+
+def resample(waveform: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
+    """Resample (n_samples,) float32 with soxr at quality HQ; the same array if the rates agree.
+
+    The result has at least one sample.
+    """
+    if from_hz == to_hz:
+        return waveform
+    resampled = soxr.resample(waveform, from_hz, to_hz, quality=RESAMPLING_QUALITY)
+    return resampled if len(resampled) else waveform[:1]
+
+
+@contextmanager
+def _open(path: str | Path) -> Iterator[soundfile.SoundFile]:
+    """Open for reading; every failure of libsndfile, then or later, becomes an `InputError`."""
+    if not Path(path).is_file():
+        raise InputError(
+            f"{path}: found no such file, expected audio. Check the path, or extract it again."
+        )
+    try:
+        with soundfile.SoundFile(str(path)) as sound:
+            if sound.frames == 0:
+                raise InputError(
+                    f"{path}: found audio without samples, expected at least one. "
+                    "Export the file again or leave it out."
+                )
+            yield sound
+    except soundfile.LibsndfileError as error:
+        raise InputError(
+            f"{path}: found a file that cannot be read as audio ({error.error_string}), expected "
+            "a format that libsndfile reads (wav, flac, ogg, mp3, ...). Convert it or leave it out."
+        ) from error
