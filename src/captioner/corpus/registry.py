@@ -1,0 +1,87 @@
+"""The registry of a corpus: its published files with url, md5 and size, one TSV row each."""
+
+import csv
+import re
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from captioner.errors import InputError
+from captioner.job import atomic_path
+
+KINDS = ("audio_archive", "captions", "metadata")
+SCHEMES = ("https", "http", "file")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One published file of a corpus."""
+
+    split: str
+    kind: str  # one of KINDS
+    file: str  # its name, no folder
+    url: str
+    md5: str  # 32 lower-case hexadecimal digits
+    size_bytes: int | None  # None: not known
+
+
+COLUMNS = tuple(field.name for field in fields(Entry))
+
+
+def read_registry(path: str | Path) -> list[Entry]:
+    """Read a registry; `InputError` names the row and everything that is wrong with it."""
+    path = Path(path)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = list(csv.reader(file, delimiter="\t")) or [[]]
+    except FileNotFoundError:
+        raise InputError(f"The registry {path} is missing; expected a TSV: {COLUMNS}") from None
+    if tuple(header) != COLUMNS:
+        raise InputError(
+            f"{path}: the header is {header}, expected the tab-separated columns {list(COLUMNS)}"
+        )
+    entries = [_parse_row(row, f"{path}, line {line}") for line, row in enumerate(rows, start=2)]
+    seen: set[tuple[str, str]] = set()
+    for entry in entries:
+        key = (entry.split, entry.kind)
+        if key in seen:
+            raise InputError(
+                f"{path}: two rows for {entry.kind} of {entry.split}; expected one: remove the other"
+            )
+        seen.add(key)
+    return entries
+
+
+def write_registry(path: str | Path, entries: list[Entry]) -> None:
+    """Write a registry, atomically."""
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(astuple(entry) for entry in entries)  # None is written as ""
+
+
+def _parse_row(row: list[str], where: str) -> Entry:
+    if len(row) != len(COLUMNS):
+        raise InputError(
+            f"{where}: {len(row)} cells, expected {len(COLUMNS)} separated by tabs: {COLUMNS}"
+        )
+    split, kind, file, url, md5, size = row
+    faults = []
+    if not split:
+        faults.append("the split is empty")
+    if kind not in KINDS:
+        faults.append(f"kind is {kind!r}, expected one of {', '.join(KINDS)}")
+    if not file or Path(file).name != file:
+        faults.append(f"file is {file!r}, expected a file name without a folder")
+    if urlsplit(url).scheme not in SCHEMES:
+        faults.append(f"url is {url!r}, expected one that starts with {', '.join(SCHEMES)}")
+    if not re.fullmatch("[0-9a-f]{32}", md5):
+        faults.append(f"md5 is {md5!r}, expected 32 digits 0-9, a-f")
+    if not re.fullmatch("[0-9]*", size):
+        faults.append(f"size_bytes is {size!r}, expected a number of bytes, or nothing")
+    if faults:
+        raise InputError(f"{where}: " + "; ".join(faults))
+    return Entry(split, kind, file, url, md5, int(size) if size else None)
