@@ -1,0 +1,106 @@
+"""From published files to tables: clips (audio), annotations (text), and the checks of both."""
+
+
+rule extract_archive:
+    input:
+        archive=lambda wildcards: download(
+            READER.files[wildcards.split, "audio_archive"]
+        ),
+    output:
+        folder=directory("resources/{corpus}/audio/{split}"),
+    log:
+        "resources/logs/extract_archive/{corpus}.{split}.log",
+    benchmark:
+        "resources/benchmarks/extract_archive/{corpus}.{split}.tsv"
+    conda:
+        "../../envs/captioner.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    message:
+        "Extract the {wildcards.split} audio of {wildcards.corpus}"
+    script:
+        "../scripts/extract_archive.py"
+
+
+rule tabulate_clips:
+    input:
+        audio=lambda wildcards: READER.extracted(wildcards.split),
+    output:
+        clips="results/{corpus}/clips/{split}.parquet",
+    log:
+        "results/{corpus}/logs/tabulate_clips/{split}.log",
+    benchmark:
+        "results/{corpus}/benchmarks/tabulate_clips/{split}.tsv"
+    conda:
+        "../../envs/captioner.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        corpus=READER.audio_settings(),
+        audio=lambda wildcards: READER.audio_digest(wildcards.split),
+        code=source_digest(
+            "tabulate_clips", "results/{corpus}/clips/{split}.parquet", READER.module
+        ),
+    message:
+        "Clips of {wildcards.split}"
+    script:
+        "../scripts/tabulate_clips.py"
+
+
+rule tabulate_annotations:
+    input:
+        captions=lambda wildcards: READER.captions(wildcards.split, download),
+        metadata=lambda wildcards: READER.metadata(wildcards.split, download),
+    output:
+        annotations="results/{corpus}/annotations/{split}.parquet",
+    log:
+        "results/{corpus}/logs/tabulate_annotations/{split}.log",
+    benchmark:
+        "results/{corpus}/benchmarks/tabulate_annotations/{split}.tsv"
+    conda:
+        "../../envs/captioner.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        corpus=READER.text_settings(),
+        code=source_digest(
+            "tabulate_annotations",
+            "results/{corpus}/annotations/{split}.parquet",
+            READER.module,
+        ),
+    message:
+        "Annotations of {wildcards.split}"
+    script:
+        "../scripts/tabulate_annotations.py"
+
+
+rule check_split:
+    input:
+        clips="results/{corpus}/clips/{split}.parquet",
+        annotations="results/{corpus}/annotations/{split}.parquet",
+        development=lambda wildcards: (
+            []
+            if wildcards.split == "development" or "development" not in SPLITS
+            else f"results/{wildcards.corpus}/annotations/development.parquet"
+        ),
+    output:
+        checks="results/{corpus}/checks/{split}.json",
+    log:
+        "results/{corpus}/logs/check_split/{split}.log",
+    benchmark:
+        "results/{corpus}/benchmarks/check_split/{split}.tsv"
+    conda:
+        "../../envs/captioner.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        corpus=READER.check_settings(),
+        code=source_digest("check_split", "results/{corpus}/checks/{split}.json"),
+    message:
+        "Check {wildcards.split}"
+    script:
+        "../scripts/check_split.py"

@@ -1,0 +1,66 @@
+"""Captions: beam search with a trained system, and the trivial systems that everyone should beat."""
+
+
+rule decode_split:
+    input:
+        model="results/{corpus}/systems/{system}/seed{seed}/model",
+        features=system_shards(None),
+    output:
+        captions="results/{corpus}/systems/{system}/seed{seed}/captions/{decoding}/{split}.csv",
+        n_best="results/{corpus}/systems/{system}/seed{seed}/captions/{decoding}/{split}.parquet",
+    log:
+        "results/{corpus}/logs/decode_split/{system}.seed{seed}.{decoding}.{split}.log",
+    benchmark:
+        "results/{corpus}/benchmarks/decode_split/{system}.seed{seed}.{decoding}.{split}.tsv"
+    wildcard_constraints:
+        system="|".join(TRAINED) or "^$",
+    conda:
+        "../../envs/captioner.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, input, attempt: 2000 + attempt * int(input.size_mb),
+        gpu=GPUS,
+    params:
+        decoding=lambda wildcards: config["decodings"][wildcards.decoding],
+        code=source_digest(
+            "decode_split",
+            "results/{corpus}/systems/{system}/seed{seed}/captions/{decoding}/{split}.csv",
+            family_module,
+        ),
+    message:
+        "Decode {wildcards.split} with {wildcards.system}, seed {wildcards.seed}, {wildcards.decoding}"
+    script:
+        "../scripts/decode_split.py"
+
+
+rule caption_trivially:
+    input:
+        clips="results/{corpus}/clips/{split}.parquet",
+        annotations="results/{corpus}/annotations/development.parquet",
+        features=system_shards(None),
+        development=system_shards(["development"]),
+        statistics=system_statistics,
+    output:
+        captions="results/{corpus}/systems/{system}/seed0/captions/none/{split}.csv",
+        n_best="results/{corpus}/systems/{system}/seed0/captions/none/{split}.parquet",
+    log:
+        "results/{corpus}/logs/caption_trivially/{system}.{split}.log",
+    benchmark:
+        "results/{corpus}/benchmarks/caption_trivially/{system}.{split}.tsv"
+    wildcard_constraints:
+        system="|".join(SYSTEMS.keys() - TRAINED.keys()) or "^$",
+    conda:
+        "../../envs/captioner.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        trivial=lambda wildcards: SYSTEMS[wildcards.system]["trivial"],
+        code=source_digest(
+            "caption_trivially",
+            "results/{corpus}/systems/{system}/seed0/captions/none/{split}.csv",
+        ),
+    message:
+        "Caption {wildcards.split} by {wildcards.system}"
+    script:
+        "../scripts/caption_trivially.py"

@@ -1,0 +1,54 @@
+"""Front-end features: one Parquet row per clip, one shard per job."""
+
+
+rule extract_features:
+    input:
+        clips="results/{corpus}/clips/{split}.parquet",
+    output:
+        shard="results/{corpus}/features/{frontend}/{split}/{shard}.parquet",
+    log:
+        "results/{corpus}/logs/extract_features/{frontend}.{split}.{shard}.log",
+    benchmark:
+        "results/{corpus}/benchmarks/extract_features/{frontend}.{split}.{shard}.tsv"
+    conda:
+        "../../envs/captioner.yaml"
+    threads: 1  # one process per core beats threads: the transform is bound by memory
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+    params:
+        frontend=lambda wildcards: FRONTENDS[wildcards.frontend],
+        n_shards=lambda wildcards: READER.n_shards[wildcards.split],
+        code=source_digest(
+            "extract_features",
+            "results/{corpus}/features/{frontend}/{split}/{shard}.parquet",
+            frontend_module,
+        ),
+    message:
+        "Features {wildcards.frontend} of {wildcards.split}, shard {wildcards.shard}"
+    script:
+        "../scripts/extract_features.py"
+
+
+rule compute_statistics:
+    input:
+        shards=lambda wildcards: shards(wildcards.split, wildcards.frontend),
+    output:
+        statistics="results/{corpus}/features/{frontend}/statistics/{split}.json",
+    log:
+        "results/{corpus}/logs/compute_statistics/{frontend}.{split}.log",
+    benchmark:
+        "results/{corpus}/benchmarks/compute_statistics/{frontend}.{split}.tsv"
+    conda:
+        "../../envs/captioner.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        code=source_digest(
+            "compute_statistics",
+            "results/{corpus}/features/{frontend}/statistics/{split}.json",
+        ),
+    message:
+        "Statistics of {wildcards.frontend} over {wildcards.split}"
+    script:
+        "../scripts/compute_statistics.py"

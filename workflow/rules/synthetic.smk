@@ -1,0 +1,21 @@
+"""The embedded synthetic corpus, in Clotho's published form."""
+
+
+rule generate_corpus:
+    output:
+        registry="resources/synthetic/{key}/registry.tsv",
+    log:
+        "resources/logs/generate_corpus/{key}.log",
+    benchmark:
+        "resources/benchmarks/generate_corpus/{key}.tsv"
+    conda:
+        "../../envs/captioner.yaml"
+    threads: workflow.cores
+    resources:
+        mem_mb=2000,
+    params:
+        generator=CORPUS.get("generator"),  # {key} is its digest with the code's: nothing else counts
+    message:
+        "Synthetic corpus {wildcards.key}"
+    script:
+        "../scripts/generate_corpus.py"
