@@ -1,0 +1,94 @@
+"""One interface for every captioning system: training, scoring and decoding know no other.
+
+B clips, T frames, F features, M memory positions, L caption positions, D embedding, V tokens.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
+
+from torch import Tensor, nn
+
+from captioner.models.dims import Dims
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the decoder sees of the clips."""
+
+    values: Tensor  # (B, M, D)
+    mask: Tensor  # (B, M) bool, True where valid; each row has at least one valid position
+
+    def select(self, index: Tensor) -> "Memory":
+        """Take the clips `index` (B',) int64, in that order, repeats allowed."""
+        return Memory(self.values[index], self.mask[index])
+
+    def repeat(self, n: int) -> "Memory":
+        """Give each clip `n` rows: row b * n + k is clip b."""
+        return Memory(
+            self.values.repeat_interleave(n, dim=0), self.mask.repeat_interleave(n, dim=0)
+        )
+
+
+class State(Protocol):
+    """What decoding carries from step to step, for N rows (hypotheses)."""
+
+    def select(self, index: Tensor) -> Self:
+        """Take the rows `index` (N',) int64, in that order, repeats allowed."""
+
+
+S = TypeVar("S", bound=State)
+
+
+class Captioner(nn.Module, ABC, Generic[S]):
+    """A captioning system: an encoder of clips and a decoder of words."""
+
+    Dims: ClassVar[type[Dims]]  # the family's dims
+    family: ClassVar[str]
+    padding: ClassVar[Literal["front", "back"]]  # where features of a batch are padded with zeros
+    equal_lengths: ClassVar[bool]  # padding changes the output: decode clips of equal length only
+    autoregressive: ClassVar[bool]  # words are fed back
+
+    dims: Any  # the family's own `Dims`
+
+    def set_normalisation(self, statistics: Mapping[str, tuple[Any, Any]]) -> None:
+        """Set the mean and standard deviation, each (F,), of every front-end's features.
+
+        Families that do not normalise ignore them.
+        """
+
+    @abstractmethod
+    def encode(self, features: Mapping[str, Tensor], n_frames: Mapping[str, Tensor]) -> Memory:
+        """Encode clips from their features (B, T, F) float32, by front-end.
+
+        `n_frames` (B,) int64 are a clip's own frames; zeros pad the rest, on the side `padding`.
+        """
+
+    @abstractmethod
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Embed tokens (N, L) int64 as (N, L, D), without positions."""
+
+    @abstractmethod
+    def forward(self, memory: Memory, embedded: Tensor) -> Tensor:
+        """Give the logits (N, L, V) of the token after each of the embedded ones (N, L, D).
+
+        `embedded[:, 0]` is `<sos>`. N is a multiple n of the memory's B clips, row b * n + k being
+        the k-th caption of clip b: a clip is encoded once for all its captions.
+        """
+
+    @abstractmethod
+    def start(self, memory: Memory, prefix: Tensor, n_beams: int) -> S:
+        """Begin decoding: feed all but the last token of `prefix` (B, P) int64.
+
+        A prefix begins with `<sos>`. The state has B * n_beams rows; row b * n_beams + k is beam k
+        of clip b.
+        """
+
+    @abstractmethod
+    def step(self, state: S, tokens: Tensor) -> tuple[Tensor, S]:
+        """Feed one token (N,) int64 to each row: give the next one's logits (N, V), and state."""
+
+    def n_parameters(self) -> int:
+        """Count the parameters, frozen ones too; buffers are none."""
+        return sum(parameter.numel() for parameter in self.parameters())
