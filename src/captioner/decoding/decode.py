@@ -1,0 +1,124 @@
+"""Decode clips with a trained system: batches of similar length, on a GPU when there is one."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+
+import numpy as np
+import torch
+
+from captioner.decoding.beam import beam_search
+from captioner.decoding.options import DecodingOptions, Hypothesis
+from captioner.errors import InputError
+from captioner.job import Progress
+from captioner.models.checkpoint import LoadedModel
+from captioner.store.shards import FeatureStore
+
+Features = Mapping[
+    str, Mapping[str, np.ndarray]
+]  # front-end -> file name -> (n_frames, n_features)
+
+
+def decode_clips(
+    loaded: LoadedModel, features: Features, file_names: Sequence[str], options: DecodingOptions
+) -> dict[str, list[Hypothesis]]:
+    """Give the best hypotheses of each of `file_names`, in their order, with a progress bar.
+
+    `features` holds the front-ends of the model. Raises `InputError` for a front-end or a clip
+    without features and for a repeated file name.
+    """
+    found: dict[str, list[Hypothesis]] = {}
+    with Progress(len(file_names), "Decoding", "clip") as progress:
+        for batch in decode_batches(loaded, features, file_names, options):
+            found.update(batch)
+            progress.advance(len(batch))
+    return {file_name: found[file_name] for file_name in file_names}
+
+
+def decode_batches(
+    loaded: LoadedModel, features: Features, file_names: Sequence[str], options: DecodingOptions
+) -> Iterator[dict[str, list[Hypothesis]]]:
+    """Give the hypotheses batch by batch, short clips first; see `decode_clips`."""
+    model, vocabulary = loaded.model, loaded.vocabulary
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    sources = _sources(loaded, features)
+    lengths = _lengths(sources, file_names)
+    banned = [vocabulary.sos, *([] if vocabulary.unk is None else [vocabulary.unk])]
+    for batch in _batches(lengths, options.batch_size, model.equal_lengths):
+        with torch.inference_mode():
+            memory = model.encode(*_padded(sources, batch, model.padding, _device(model)))
+        prefix = torch.full((len(batch), 1), vocabulary.sos, device=_device(model))
+        hypotheses = beam_search(model, memory, prefix, options, vocabulary.eos, banned)
+        yield dict(zip(batch, hypotheses, strict=True))
+
+
+def _device(model: torch.nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+def _sources(loaded: LoadedModel, features: Features) -> dict[str, Mapping[str, np.ndarray]]:
+    """Give the features of the model's front-ends, in the model's order."""
+    missing = [name for name in loaded.description["frontends"] if name not in features]
+    if missing:
+        raise InputError(
+            f"features: found the front-ends {', '.join(features) or '(none)'}, expected also "
+            f"{', '.join(missing)}, which the model was trained on."
+        )
+    return {name: features[name] for name in loaded.description["frontends"]}
+
+
+def _lengths(
+    sources: Mapping[str, Mapping[str, np.ndarray]], file_names: Sequence[str]
+) -> dict[str, tuple[int, ...]]:
+    """Give file name -> number of frames in each front-end."""
+    lengths: dict[str, tuple[int, ...]] = {}
+    for file_name in file_names:
+        if file_name in lengths:
+            raise InputError(
+                f"clips: found {file_name!r} twice, expected every clip once. Rename one of them."
+            )
+        for name, source in sources.items():
+            if file_name not in source:
+                raise InputError(
+                    f"features {name}: found none for {file_name!r}, expected every clip's. "
+                    "Run the target `features` again."
+                )
+        lengths[file_name] = tuple(_n_frames(source, file_name) for source in sources.values())
+    return lengths
+
+
+def _n_frames(source: Mapping[str, np.ndarray], file_name: str) -> int:
+    if isinstance(source, FeatureStore):
+        return source.n_frames(file_name)  # does not read the features
+    return len(source[file_name])
+
+
+def _batches(
+    lengths: Mapping[str, tuple[int, ...]], batch_size: int, equal_lengths: bool
+) -> Iterator[list[str]]:
+    """Cut the clips, sorted by length, into batches; of one length each if `equal_lengths`."""
+    by_length = sorted(lengths, key=lambda file_name: lengths[file_name])
+    groups = groupby(by_length, key=lambda file_name: equal_lengths and lengths[file_name])
+    for _, group in groups:
+        together = list(group)
+        for start in range(0, len(together), batch_size):
+            yield together[start : start + batch_size]
+
+
+def _padded(
+    sources: Mapping[str, Mapping[str, np.ndarray]],
+    batch: Sequence[str],
+    padding: str,
+    device: torch.device,
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Give the features (B, T, F) of each front-end, zeros at the side `padding`, and n_frames."""
+    values, n_frames = {}, {}
+    for name, source in sources.items():
+        clips = [source[file_name] for file_name in batch]
+        longest = max(map(len, clips))
+        padded = np.zeros((len(clips), longest, clips[0].shape[1]), dtype=np.float32)
+        for row, clip in zip(padded, clips, strict=True):
+            place = slice(longest - len(clip), None) if padding == "front" else slice(len(clip))
+            row[place] = clip
+        values[name] = torch.from_numpy(padded).to(device)
+        n_frames[name] = torch.tensor([len(clip) for clip in clips], device=device)
+    return values, n_frames
