@@ -15,7 +15,7 @@ from captioner.errors import InputError
 BLOCK = 64  # frames transformed at a time: 0.5 MB at n_fft 2048, the size of an L2 cache
 BAND_GROUPS = 4  # mel bands multiplied at a time cover few bins: a quarter of the dense product
 PEAK_OFFSET = 1e-8  # of the released baseline: a silent clip is not divided by zero
-CHOICES = {"window": ("hann", "hamming"), "power": (1, 2), "floor_rule": ("maximum", "add")}
+CHOICES = {"window": ("hann", "hamming"), "power": (1, 2), "log_floor": ("maximum", "add")}
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class LogMelSettings:
     f_min_hz: float
     f_max_hz: float
     power: int  # 1: magnitudes, 2: energies
-    floor: float
-    floor_rule: str  # maximum: ln(max(x, floor)), add: ln(x + floor)
+    log_offset: float
+    log_floor: str  # maximum: ln(max(x, log_offset)), add: ln(x + log_offset)
     peak_normalise: bool  # divide the clip by max |x| + 1e-8 first
 
     @classmethod
@@ -52,7 +52,7 @@ class LogMelSettings:
         for name, choices in CHOICES.items():
             if settings[name] not in choices:
                 _refuse(name, settings[name], f"one of {', '.join(map(str, choices))}")
-        for name in ("sample_rate_hz", "n_fft", "hop", "n_mels", "floor"):
+        for name in ("sample_rate_hz", "n_fft", "hop", "n_mels", "log_offset"):
             if settings[name] <= 0:
                 _refuse(name, settings[name], "a number above 0")
         if checked.n_fft % 2:
@@ -124,10 +124,10 @@ class LogMel:
                 values = np.sqrt(values[:, ::2] + values[:, 1::2])
             for bins, bands, weights in self._groups:
                 np.matmul(values[:, bins], weights, out=mel[start : start + BLOCK, bands])
-        if settings.floor_rule == "maximum":
-            np.maximum(mel, np.float32(settings.floor), out=mel)
+        if settings.log_floor == "maximum":
+            np.maximum(mel, np.float32(settings.log_offset), out=mel)
         else:
-            np.add(mel, np.float32(settings.floor), out=mel)
+            np.add(mel, np.float32(settings.log_offset), out=mel)
         return np.log(mel, out=mel)
 
 
