@@ -1,7 +1,5 @@
 """Validated config, names of files, digests: the only rule file with functions."""
 
-import hashlib
-import json
 import sys
 from pathlib import Path
 
@@ -11,8 +9,11 @@ from snakemake.io import IOFile
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "src"))
 
-from captioner.corpus.readers import graph_reader
+from captioner.audio.frontends import FRONTENDS as FRONTEND_MODULES
+from captioner.corpus.layout import corpus_layout
+from captioner.corpus.readers import READERS
 from captioner.errors import InputError
+from captioner.models.registry import FAMILIES
 from captioner.settings import check_names, complete, read_yaml, resolve
 from captioner.source import source_digest as digest_of_source
 
@@ -27,66 +28,57 @@ def schema(name):
 def resolve_config():
     """Return (corpus, systems, front-ends) with every default filled in; names are checked."""
     config.update(complete(config, schema("config"), "config"))
-    corpus_name, corpus, corpus_file = resolve(
+    name, corpus, path = resolve(
         config["corpus"], "corpus", ROOT / "config/corpora", schema("corpus")
     )
+    corpus |= {"name": name, "folder": str(path.parent)}
     systems, frontends = {}, {}
     for item in config["systems"]:
-        name, system, _ = resolve(
-            item, "system", ROOT / "config/systems", schema("system")
-        )
+        name, system, _ = resolve(item, "system", ROOT / "config/systems", schema("system"))
+        source = f"system {name}"
         if name in systems:
-            raise InputError(
-                f"config: system {name!r} stands twice; give a variant a name by `as`"
-            )
-        check_names(
-            system.get("decodings", []),
-            config["decodings"],
-            "decoding",
-            f"system {name}",
-        )
-        check_names(
-            [system["vocabulary"]] if "vocabulary" in system else [],
-            config["vocabularies"],
-            "vocabulary",
-            f"system {name}",
-        )
+            raise InputError(f"config: {source} stands twice; give a variant a name by `as:`")
+        if "family" in system:
+            check_names([system["family"]], FAMILIES, "family", source)
+            check_names([system["vocabulary"]], config["vocabularies"], "vocabulary", source)
+            check_names(system["decodings"], config["decodings"], "decoding", source)
         for frontend in system["frontends"]:
-            frontends[frontend] = resolve(
+            _, settings, _ = resolve(
                 frontend, "front-end", ROOT / "config/frontends", schema("frontend")
-            )[1]
+            )
+            check_names([settings["kind"]], FRONTEND_MODULES, "kind", f"front-end {frontend}")
+            frontends[frontend] = settings
         systems[name] = system
-    corpus["name"] = corpus_name
-    corpus["folder"] = str(corpus_file.parent)  # paths in the YAML are relative to it
     return corpus, systems, frontends
 
 
-def build_reader():
-    """Return the reader of the corpus as far as the graph needs it; its splits are checked."""
-    reader = graph_reader(CORPUS)
-    check_names(
-        config["score_splits"], dict.fromkeys(reader.splits), "split", "score_splits"
-    )
-    if TRAINED:
-        check_names(["development"], dict.fromkeys(reader.splits), "split", "training")
-    return reader
+def read_layout():
+    """Return the layout of the corpus; it must have the splits that the config asks for."""
+    if CORPUS["kind"] == "folder":
+        from captioner.corpus.folder import resolve_paths
+
+        CORPUS.update(resolve_paths(CORPUS, CORPUS["folder"]))
+    layout = corpus_layout(CORPUS)
+    splits = dict.fromkeys(layout.splits)
+    check_names(["development"], splits, "split", "training")
+    check_names(config["score_splits"], splits, "split", "score_splits")
+    return layout
 
 
 try:
     CORPUS, SYSTEMS, FRONTENDS = resolve_config()
-    TRAINED = {name: system for name, system in SYSTEMS.items() if "family" in system}
-    READER = build_reader()
+    LAYOUT = read_layout()
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
 C = CORPUS["name"]
-SPLITS = READER.splits
-DECODED_SPLITS = [
-    split
-    for split in SPLITS
-    if split in config["score_splits"] or split in UNSCORED_SPLITS
-]
+TRAINED = {name: system for name, system in SYSTEMS.items() if "family" in system}
+SPLITS = LAYOUT.splits
 TRAINING_SPLITS = [split for split in ("development", "validation") if split in SPLITS]
+DECODED_SPLITS = [s for s in SPLITS if s in config["score_splits"] or s in UNSCORED_SPLITS]
+READER_SETTINGS = {  # what readers look at: the rest of the YAML must not rerun them
+    key: CORPUS[key] for key in ("kind", "n_captions", "audio", "captions", "split") if key in CORPUS
+}
 
 
 wildcard_constraints:
@@ -132,20 +124,12 @@ def source_digest(rule, output, *modules):
     return digest
 
 
-def digest_of(value):
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
 def family_module(wildcards):
-    from captioner.models.registry import FAMILIES
-
-    return FAMILIES.get(SYSTEMS[wildcards.system].get("family"))
+    return FAMILIES[SYSTEMS[wildcards.system]["family"]]
 
 
 def frontend_module(wildcards):
-    from captioner.audio.frontends import FRONTENDS as kinds
-
-    return kinds.get(FRONTENDS[wildcards.frontend]["kind"])
+    return FRONTEND_MODULES[FRONTENDS[wildcards.frontend]["kind"]]
 
 
 def training_settings(wildcards):
@@ -157,14 +141,9 @@ def training_settings(wildcards):
 # Files: one function per artefact.
 
 
-def download(file):
-    """Path of a published file: under its md5, or under a digest of what generates it."""
-    return f"resources/downloads/{READER.keys[file]}/{file}"
-
-
 def shards(split, frontend):
     folder = f"results/{C}/features/{frontend}/{split}"
-    return [f"{folder}/{shard}.parquet" for shard in range(READER.n_shards[split])]
+    return [f"{folder}/{shard}.parquet" for shard in range(LAYOUT.n_shards[split])]
 
 
 def system_shards(splits):

@@ -25,7 +25,7 @@ rule extract_archive:
 
 rule tabulate_clips:
     input:
-        audio=lambda wildcards: READER.extracted(wildcards.split),
+        audio=lambda wildcards: LAYOUT.audio(wildcards.split),
     output:
         clips="results/{corpus}/clips/{split}.parquet",
     log:
@@ -38,10 +38,10 @@ rule tabulate_clips:
     resources:
         mem_mb=1000,
     params:
-        corpus=READER.audio_settings(),
-        audio=lambda wildcards: READER.audio_digest(wildcards.split),
+        corpus=READER_SETTINGS,
+        audio=lambda wildcards: LAYOUT.audio_digest(wildcards.split),
         code=source_digest(
-            "tabulate_clips", "results/{corpus}/clips/{split}.parquet", READER.module
+            "tabulate_clips", "results/{corpus}/clips/{split}.parquet", READERS[CORPUS["kind"]]
         ),
     message:
         "Clips of {wildcards.split}"
@@ -51,8 +51,7 @@ rule tabulate_clips:
 
 rule tabulate_annotations:
     input:
-        captions=lambda wildcards: READER.captions(wildcards.split, download),
-        metadata=lambda wildcards: READER.metadata(wildcards.split, download),
+        unpack(lambda wildcards: LAYOUT.text(wildcards.split)),
     output:
         annotations="results/{corpus}/annotations/{split}.parquet",
     log:
@@ -65,11 +64,11 @@ rule tabulate_annotations:
     resources:
         mem_mb=1000,
     params:
-        corpus=READER.text_settings(),
+        corpus=READER_SETTINGS,
         code=source_digest(
             "tabulate_annotations",
             "results/{corpus}/annotations/{split}.parquet",
-            READER.module,
+            READERS[CORPUS["kind"]],
         ),
     message:
         "Annotations of {wildcards.split}"
@@ -81,11 +80,10 @@ rule check_split:
     input:
         clips="results/{corpus}/clips/{split}.parquet",
         annotations="results/{corpus}/annotations/{split}.parquet",
-        development=lambda wildcards: (
-            []
-            if wildcards.split == "development" or "development" not in SPLITS
-            else f"results/{wildcards.corpus}/annotations/development.parquet"
-        ),
+        earlier=lambda wildcards: [
+            f"results/{wildcards.corpus}/annotations/{split}.parquet"
+            for split in SPLITS[: SPLITS.index(wildcards.split)]
+        ],
     output:
         checks="results/{corpus}/checks/{split}.json",
     log:
@@ -98,7 +96,8 @@ rule check_split:
     resources:
         mem_mb=1000,
     params:
-        corpus=READER.check_settings(),
+        settings={key: CORPUS.get(key) for key in ("expected", "n_captions")},
+        earlier=lambda wildcards: SPLITS[: SPLITS.index(wildcards.split)],
         code=source_digest("check_split", "results/{corpus}/checks/{split}.json"),
     message:
         "Check {wildcards.split}"

@@ -4,6 +4,7 @@
 rule decode_split:
     input:
         model="results/{corpus}/systems/{system}/seed{seed}/model",
+        clips="results/{corpus}/clips/{split}.parquet",
         features=system_shards(None),
     output:
         captions="results/{corpus}/systems/{system}/seed{seed}/captions/{decoding}/{split}.csv",
@@ -22,6 +23,10 @@ rule decode_split:
         gpu=GPUS,
     params:
         decoding=lambda wildcards: config["decodings"][wildcards.decoding],
+        shards=lambda wildcards: {
+            frontend: shards(wildcards.split, frontend)
+            for frontend in SYSTEMS[wildcards.system]["frontends"]
+        },
         code=source_digest(
             "decode_split",
             "results/{corpus}/systems/{system}/seed{seed}/captions/{decoding}/{split}.csv",
@@ -39,7 +44,6 @@ rule caption_trivially:
         annotations="results/{corpus}/annotations/development.parquet",
         features=system_shards(None),
         development=system_shards(["development"]),
-        statistics=system_statistics,
     output:
         captions="results/{corpus}/systems/{system}/seed0/captions/none/{split}.csv",
         n_best="results/{corpus}/systems/{system}/seed0/captions/none/{split}.parquet",

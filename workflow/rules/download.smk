@@ -3,7 +3,7 @@
 
 rule fetch_file:
     input:
-        registry=ancient(READER.registry),  # an edit of other rows must not fetch 9 GB again
+        registry=ancient(LAYOUT.registry),  # an edit of other rows must not fetch 9 GB again
     output:
         file="resources/downloads/{key}/{file}",
     log:

@@ -17,7 +17,7 @@ rule extract_features:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
     params:
         frontend=lambda wildcards: FRONTENDS[wildcards.frontend],
-        n_shards=lambda wildcards: READER.n_shards[wildcards.split],
+        n_shards=lambda wildcards: LAYOUT.n_shards[wildcards.split],
         code=source_digest(
             "extract_features",
             "results/{corpus}/features/{frontend}/{split}/{shard}.parquet",

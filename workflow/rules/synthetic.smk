@@ -4,6 +4,7 @@
 rule generate_corpus:
     output:
         registry="resources/synthetic/{key}/registry.tsv",
+        files=expand("resources/synthetic/{{key}}/{file}", file=LAYOUT.files.values()),
     log:
         "resources/logs/generate_corpus/{key}.log",
     benchmark:
