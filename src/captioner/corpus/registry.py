@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections import Counter
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -41,14 +42,13 @@ def read_registry(path: str | Path) -> list[Entry]:
             f"{path}: the header is {header}, expected the tab-separated columns {list(COLUMNS)}"
         )
     entries = [_parse_row(row, f"{path}, line {line}") for line, row in enumerate(rows, start=2)]
-    seen: set[tuple[str, str]] = set()
-    for entry in entries:
-        key = (entry.split, entry.kind)
-        if key in seen:
-            raise InputError(
-                f"{path}: two rows for {entry.kind} of {entry.split}; expected one: remove the other"
-            )
-        seen.add(key)
+    for what, keys in (
+        ("rows for one kind and split", [(entry.kind, entry.split) for entry in entries]),
+        ("rows with the file name", [entry.file for entry in entries]),
+    ):
+        for key, count in Counter(keys).items():
+            if count > 1:
+                raise InputError(f"{path}: {count} {what} {key!r}, expected one: remove the others")
     return entries
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 
+
 def shard_of(file_name: str, n_shards: int) -> int:
     """Give the shard, 0 to `n_shards` - 1, of a clip: a hash of its name.
 

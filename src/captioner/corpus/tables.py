@@ -92,7 +92,9 @@ def _read(path: str | Path, schema: pa.Schema) -> list[dict[str, Any]]:
     try:
         table = pq.ParquetFile(path).read()
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path} cannot be read as Parquet ({error}): delete it and rerun") from error
+        raise InputError(
+            f"{path} cannot be read as Parquet ({error}): delete it and rerun"
+        ) from error
     if table.schema.names != schema.names:
         raise InputError(
             f"{path} has the columns {table.schema.names}, expected {schema.names}: "

@@ -1,0 +1,165 @@
+"""The layout of a corpus on the user's disk: folders of audio and captions CSVs.
+
+`audio` is one folder or one per split; `captions` is one CSV or one per split. One CSV without a
+column `split` is split by a seed. A split without captions may have a CSV of file names only, or
+none: then all audio in its folder belongs to it. All this is read whenever the graph of jobs is
+built, so nothing heavy is imported here.
+"""
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from captioner.corpus.captions import CaptionRow, read_captions_csv
+from captioner.corpus.listing import list_audio
+from captioner.corpus.shards import shard_of
+from captioner.corpus.splits import SPLITS, UNCAPTIONED, seeded_split
+from captioner.errors import InputError
+
+CLIPS_PER_SHARD = 512  # about 170 MB of log-mels of 20 s clips
+
+
+def resolve_paths(settings: Mapping[str, Any], base: str | Path) -> dict[str, Any]:
+    """Make the paths of a corpus YAML relative to `base`, the YAML's folder, not to themselves."""
+
+    def resolved(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {split: resolved(path) for split, path in value.items()}
+        return None if value is None else str(Path(base) / value)
+
+    return {
+        **settings,
+        "audio": resolved(settings["audio"]),
+        "captions": resolved(settings["captions"]),
+    }
+
+
+def folder_splits(settings: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Give the file names of each split that exists, sorted; fast, for building the graph."""
+    return {
+        split: sorted(row.file_name for row in rows) for split, rows in split_rows(settings).items()
+    }
+
+
+def split_rows(settings: Mapping[str, Any]) -> dict[str, list[CaptionRow]]:
+    """Give the rows of each split that exists, in the order of `SPLITS`.
+
+    Raises `InputError` for an unknown split, for captions missing where there must be some, and
+    for what `read_captions_csv` refuses.
+    """
+    captions = settings["captions"]
+    if isinstance(captions, Mapping):
+        rows = {split: _rows_of_file(settings, split) for split in captions}
+    else:
+        rows = _rows_of_one_file(settings)
+    if unknown := rows.keys() - set(SPLITS):
+        raise InputError(
+            f"The corpus's YAML names the splits {sorted(unknown)}; expected only {list(SPLITS)}"
+        )
+    for split, held in rows.items():
+        if split not in UNCAPTIONED and not all(row.captions for row in held):
+            raise InputError(
+                f"{split} has clips without captions ({settings['captions']}); expected captions "
+                f"in every split but {' and '.join(UNCAPTIONED)}: add columns caption_1, ..."
+            )
+    return {split: rows[split] for split in SPLITS if split in rows}
+
+
+def n_shards(n_clips: int) -> int:
+    """Give the number of shards for a split of so many clips."""
+    return max(1, math.ceil(n_clips / CLIPS_PER_SHARD))
+
+
+def caption_files(settings: Mapping[str, Any], split: str) -> list[str]:
+    """Give the CSVs that a split's annotations are read from: one or none."""
+    captions = settings["captions"]
+    path = captions[split] if isinstance(captions, Mapping) else captions
+    return [] if path is None else [path]
+
+
+def audio_folder(settings: Mapping[str, Any], split: str) -> str:
+    """Give the folder that holds a split's audio."""
+    audio = settings["audio"]
+    if isinstance(audio, str):
+        return audio
+    if split not in audio:
+        raise InputError(
+            f"The corpus's YAML gives no `audio` folder for {split}, only for {sorted(audio)}"
+        )
+    return audio[split]
+
+
+def audio_digest(settings: Mapping[str, Any], split: str, shard: int, n_shards: int) -> str:
+    """Digest name, size and modification time of the audio of one shard of a split.
+
+    It changes when a file is overwritten in place, which a folder's own time does not show. With
+    one shard it covers the whole split. An absent file counts as absent.
+    """
+    return audio_digests(settings, split, n_shards)[shard]
+
+
+def audio_digests(settings: Mapping[str, Any], split: str, n_shards: int) -> list[str]:
+    """Give `audio_digest` of every shard of a split, in one pass over its files."""
+    folder = Path(audio_folder(settings, split))
+    digests = [hashlib.blake2b(digest_size=16) for _ in range(n_shards)]
+    for name in folder_splits(settings)[split]:
+        try:
+            status = (folder / name).stat()
+            seen = f"{status.st_size}\0{status.st_mtime_ns}"
+        except OSError:
+            seen = "absent"
+        state = f"{name}\0{seen}\0".encode("utf-8", "surrogateescape")
+        digests[shard_of(name, n_shards)].update(state)
+    return [digest.hexdigest() for digest in digests]
+
+
+def _rows_of_file(settings: Mapping[str, Any], split: str) -> list[CaptionRow]:
+    """Read the CSV of one split; without one, every audio file of its folder is a row."""
+    if not (paths := caption_files(settings, split)):
+        return [CaptionRow(n, (), split) for n in list_audio(audio_folder(settings, split))]
+    declared = None if split in UNCAPTIONED else settings.get("n_captions")
+    return _read(paths[0], declared, split_column=False)
+
+
+def _rows_of_one_file(settings: Mapping[str, Any]) -> dict[str, list[CaptionRow]]:
+    """Read the one CSV and part it by its column `split`, or by the seed without one."""
+    path = settings["captions"]
+    rows = _read(path, settings.get("n_captions"), split_column=True)
+    if not rows[0].split:
+        names = [row.file_name for row in rows]
+        parted = seeded_split(names, **settings["split"])
+        split_of = {name: split for split, held in parted.items() for name in held}
+        rows = [replace(row, split=split_of[row.file_name]) for row in rows]
+    elif isinstance(settings["audio"], str):
+        counts = Counter(row.file_name for row in rows)
+        if twice := [name for name, count in counts.items() if count > 1]:
+            raise InputError(
+                f"{path}: {', '.join(map(repr, twice[:10]))} in two splits, expected every file of "
+                "the one audio folder in one split only: remove a row, or give a folder per split"
+            )
+    by_split: dict[str, list[CaptionRow]] = {}
+    for row in rows:
+        by_split.setdefault(row.split, []).append(row)
+    return by_split
+
+
+def _read(path: str, n_captions: int | None, split_column: bool) -> list[CaptionRow]:
+    """Read a CSV once per state of the file: building the graph asks many times."""
+    try:
+        status = Path(path).stat()
+        state = (status.st_mtime_ns, status.st_size)
+    except OSError:
+        state = (0, 0)
+    return _read_state(path, n_captions, split_column, state)
+
+
+@lru_cache(maxsize=16)
+def _read_state(
+    path: str, n_captions: int | None, split_column: bool, state: tuple[int, int]
+) -> list[CaptionRow]:
+    return read_captions_csv(path, n_captions, split_column)
