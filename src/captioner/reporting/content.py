@@ -1,0 +1,126 @@
+"""What a report is made from: a few facts and the paths of the files that the stages wrote.
+
+A workflow script holds these as one plain dict (`ReportContent.from_dict`); nothing is read here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The corpus that the systems are scored on."""
+
+    name: str
+    title: str
+    kind: str  # the reader: "clotho" or "folder"
+    synthetic: bool  # every sound was generated; shown wherever the corpus is named
+    clotho: bool  # the published scores on Clotho apply
+
+
+@dataclass(frozen=True)
+class SplitFiles:
+    """The tables of one split."""
+
+    clips: Path
+    annotations: Path
+    checks: Path
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> "SplitFiles":
+        """Make paths of the mapping's values."""
+        return cls(**{name: Path(path) for name, path in given.items()})
+
+
+@dataclass(frozen=True)
+class ScoreFiles:
+    """The scores of one system on one split: of the corpus (`json`) and per clip (`parquet`)."""
+
+    json: Path
+    parquet: Path
+
+
+@dataclass(frozen=True)
+class System:
+    """One row of the score table: a system, the seed that it was trained from and a decoding."""
+
+    name: str
+    title: str
+    seed: int
+    decoding: str
+    trivial: bool = False  # no training; what every system should beat
+    model: Path | None = None  # the folder of the trained model
+    history: Path | None = None  # the CSV of the training, one row per epoch
+    captions: Mapping[str, Path] = field(default_factory=dict)  # CSV by split
+    scores: Mapping[str, ScoreFiles] = field(default_factory=dict)  # by split
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> "System":
+        """Make paths of the mapping's values; `model` and `history` may be absent or None."""
+        paths = {key: Path(given[key]) for key in ("model", "history") if given.get(key)}
+        captions = {split: Path(path) for split, path in given.get("captions", {}).items()}
+        scores = {
+            split: ScoreFiles(Path(files["json"]), Path(files["parquet"]))
+            for split, files in given.get("scores", {}).items()
+        }
+        rest = {key: value for key, value in given.items() if key not in ("model", "history")}
+        return cls(**{**rest, **paths, "captions": captions, "scores": scores})
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """Everything a report shows."""
+
+    corpus: Corpus
+    config: Mapping[str, Any]  # as resolved: every default filled in
+    splits: Mapping[str, SplitFiles]
+    systems: Sequence[System]  # in the order of the score table
+    notes: Sequence[str] = ()  # what a reader must know first, e.g. what the demo cut
+    vocabularies: Mapping[str, Path] = field(default_factory=dict)  # JSON by name
+    benchmarks: Mapping[str, Sequence[Path]] = field(default_factory=dict)  # TSVs by rule
+    versions: Mapping[str, str] = field(default_factory=dict)  # of the software, by name
+    commit: str | None = None  # of the project's code
+    n_examples: int = 24  # clips in the section that can be heard
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> "ReportContent":
+        """Build the content from plain values (strings for paths), as a job's params hold them.
+
+        Raises:
+            TypeError: a key is missing or unknown; the message names it.
+        """
+        parts: dict[str, Any] = {
+            "corpus": Corpus(**given["corpus"]),
+            "splits": {
+                name: SplitFiles.from_dict(files) for name, files in given["splits"].items()
+            },
+            "systems": [System.from_dict(system) for system in given["systems"]],
+        }
+        if "vocabularies" in given:
+            parts["vocabularies"] = {k: Path(path) for k, path in given["vocabularies"].items()}
+        if "benchmarks" in given:
+            parts["benchmarks"] = {
+                rule: [Path(path) for path in paths] for rule, paths in given["benchmarks"].items()
+            }
+        return cls(**{**given, **parts})
+
+    @property
+    def scored_splits(self) -> list[str]:
+        """The splits that at least one system was scored on, in the order of `splits`."""
+        return [name for name in self.splits if any(name in s.scores for s in self.systems)]
+
+
+def system_labels(systems: Sequence[System]) -> list[str]:
+    """Name every row: the title, with seed and decoding only where they tell rows apart."""
+    labels = []
+    for system in systems:
+        same = [other for other in systems if other.name == system.name]
+        parts = [system.title]
+        if len({other.seed for other in same}) > 1:
+            parts.append(f"seed {system.seed}")
+        if len({other.decoding for other in same}) > 1:
+            parts.append(system.decoding)
+        labels.append(", ".join(parts))
+    return labels
