@@ -26,7 +26,7 @@ class PrefixTable:
         self.n_tokens, self.scale, self.end_bonus = n_tokens, scale, end_bonus
         self.dtype = dtype
         self.rows_per_step = []
-        self.table = {}
+        self.table, self.log_table = {}, {}
 
     def logits(self, clip, prefix):
         entry = clip, self.context(prefix)
@@ -46,8 +46,11 @@ class PrefixTable:
 
     def log_p(self, clip, prefix):
         """The oracle's log probabilities, in float64."""
-        logits = self.logits(clip, prefix)
-        return logits - np.logaddexp.reduce(logits)
+        entry = clip, self.context(prefix)
+        if entry not in self.log_table:
+            logits = self.logits(clip, prefix)
+            self.log_table[entry] = logits - np.logaddexp.reduce(logits)
+        return self.log_table[entry]
 
     def start(self, memory, prefix, n_beams):
         rows = [(clip, tuple(row[:-1])) for clip, row in zip(memory, prefix.tolist(), strict=True)]

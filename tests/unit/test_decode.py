@@ -1,0 +1,152 @@
+"""Decoding of clips with the real families: batches, padding, order, errors."""
+
+import numpy as np
+import pytest
+import torch
+from small_models import FRONTEND, SETTINGS, random_features, small_model
+
+from captioner.audio.logmel import build
+from captioner.decoding.beam import beam_search
+from captioner.decoding.decode import decode_clips
+from captioner.decoding.options import DecodingOptions
+from captioner.errors import InputError
+from captioner.store.shards import shard_schema
+
+OPTIONS = DecodingOptions(beam_size=3, max_length=8, n_best=2, batch_size=4)
+# Names that differ only after the first dot, and lengths out of order; some clips of one frame.
+LENGTHS = {
+    f"clip.{n}.wav": n_frames
+    for n, n_frames in enumerate([40, 3, 17, 17, 1, 64, 17, 5, 40, 17, 17, 1, 33, 8])
+}
+
+
+@pytest.fixture(params=list(SETTINGS))
+def loaded(request):
+    return small_model(request.param)
+
+
+def one_by_one(loaded, features, options):
+    """The oracle: every clip alone, unpadded, in the order given."""
+    vocabulary = loaded.vocabulary
+    found = {}
+    for file_name, values in features.items():
+        with torch.inference_mode():
+            memory = loaded.model.encode(
+                {FRONTEND: torch.tensor(values)[None]}, {FRONTEND: torch.tensor([len(values)])}
+            )
+        prefix = torch.tensor([[vocabulary.sos]])
+        banned = [vocabulary.sos, vocabulary.unk]
+        (found[file_name],) = beam_search(
+            loaded.model, memory, prefix, options, vocabulary.eos, banned
+        )
+    return found
+
+
+def test_batches_give_what_clips_alone_give(loaded):
+    features = random_features(LENGTHS)
+    found = decode_clips(loaded, {FRONTEND: features}, list(LENGTHS), OPTIONS)
+    expected = one_by_one(loaded, features, OPTIONS)
+    assert list(found) == list(LENGTHS)
+    for file_name, hypotheses in found.items():
+        assert [h.tokens for h in hypotheses] == [h.tokens for h in expected[file_name]]
+        scores = [h.score for h in expected[file_name]]
+        np.testing.assert_allclose([h.score for h in hypotheses], scores, atol=1e-5)
+    scores = {round(hypotheses[0].score, 4) for hypotheses in found.values()}
+    assert len(scores) == len(LENGTHS)  # a swap of two clips would be seen
+
+
+def test_a_batch_of_64_is_64_batches_of_one(loaded):
+    features = random_features({f"{n}.wav": 5 + n % 9 for n in range(64)}, seed=1)
+    together, alone = (
+        decode_clips(
+            loaded,
+            {FRONTEND: features},
+            list(features),
+            DecodingOptions(beam_size=4, n_best=4, max_length=8, batch_size=batch_size),
+        )
+        for batch_size in (64, 1)
+    )
+    for file_name, hypotheses in together.items():
+        assert [h.tokens for h in hypotheses] == [h.tokens for h in alone[file_name]]
+        scores = [h.score for h in alone[file_name]]
+        np.testing.assert_allclose([h.score for h in hypotheses], scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", list(SETTINGS))
+def test_batches_are_small_sorted_and_padded_on_the_right_side(family, monkeypatch):
+    loaded = small_model(family)
+    features = {name: values + 9 for name, values in random_features(LENGTHS).items()}
+    batches = []
+    encode = loaded.model.encode
+
+    def spy(values, n_frames):
+        batches.append((values[FRONTEND], n_frames[FRONTEND]))
+        return encode(values, n_frames)
+
+    monkeypatch.setattr(loaded.model, "encode", spy)
+    decode_clips(loaded, {FRONTEND: features}, list(LENGTHS), OPTIONS)
+    lengths = [n for _, n_frames in batches for n in n_frames.tolist()]
+    assert lengths == sorted(LENGTHS.values())
+    for values, n_frames in batches:
+        assert len(values) <= OPTIONS.batch_size
+        longest = int(n_frames.max())
+        assert values.shape == (len(n_frames), longest, 8)
+        if loaded.model.equal_lengths:
+            assert n_frames.unique().numel() == 1
+        for row, length in zip(values, n_frames.tolist(), strict=True):
+            own = (row != 0).all(1)
+            expected = torch.arange(longest) < length
+            assert torch.equal(
+                own, expected.flip(0) if loaded.model.padding == "front" else expected
+            )
+    if not loaded.model.equal_lengths:
+        assert len(batches) == -(-len(LENGTHS) // OPTIONS.batch_size)
+    # both kinds of family are there
+    assert {m.model.equal_lengths for m in map(small_model, SETTINGS)} == {True, False}
+
+
+def test_file_names_may_be_a_part_in_another_order(loaded):
+    features = random_features(LENGTHS)
+    chosen = list(reversed(LENGTHS))[::2]
+    found = decode_clips(loaded, {FRONTEND: features}, chosen, OPTIONS)
+    everything = decode_clips(loaded, {FRONTEND: features}, list(LENGTHS), OPTIONS)
+    assert list(found) == chosen
+    assert {name: found[name][0].tokens for name in chosen} == {
+        name: everything[name][0].tokens for name in chosen
+    }
+
+
+def test_features_come_from_a_store(loaded, tmp_path, repository):
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    from captioner.settings import read_yaml
+    from captioner.store.shards import FeatureStore
+
+    frontend = build({**read_yaml(repository / "config/frontends/logmel-dcase.yaml"), "n_mels": 8})
+    features = random_features(LENGTHS)
+    schema = shard_schema(frontend)
+    with pq.ParquetWriter(tmp_path / "0.parquet", schema, compression="none") as writer:
+        for file_name, values in features.items():
+            row = [[file_name], [len(values)], [values.tobytes()]]
+            writer.write_batch(pa.record_batch(row, schema=schema))
+    store = FeatureStore([tmp_path / "0.parquet"])
+    found = decode_clips(loaded, {FRONTEND: store}, list(LENGTHS), OPTIONS)
+    assert found == decode_clips(loaded, {FRONTEND: features}, list(LENGTHS), OPTIONS)
+
+
+def test_no_clips(loaded):
+    assert decode_clips(loaded, {FRONTEND: {}}, [], OPTIONS) == {}
+
+
+@pytest.mark.parametrize(
+    ("features", "file_names", "message"),
+    [
+        ({"other": {}}, ["a.wav"], "found the front-ends other, expected also logmel-dcase"),
+        ({FRONTEND: {}}, ["a.wav"], "features logmel-dcase: found none for 'a.wav'"),
+        ({FRONTEND: random_features({"a.wav": 3})}, ["a.wav", "a.wav"], "found 'a.wav' twice"),
+    ],
+)
+def test_what_is_missing_or_double_is_named(features, file_names, message):
+    with pytest.raises(InputError, match=message):
+        decode_clips(small_model("conv_transformer"), features, file_names, OPTIONS)
