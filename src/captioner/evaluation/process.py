@@ -1,0 +1,115 @@
+"""One Java tool at work: started, spoken to, stopped in time, its failure explained."""
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, NoReturn
+
+from captioner.errors import InputError
+
+LOG_TAIL_LINES = 15  # of the tool's log, shown in an error
+
+
+class JavaProcess:
+    """One Java tool at work in a folder of its own; killed at the end whatever happened.
+
+    With `talks` the tool is spoken to line by line (`ask`, `read_line`); otherwise what it prints
+    is had at its end (`finish`). A wait of more than `timeout_s` seconds for either ends in its
+    death. Every failure is an `InputError` with the end of the tool's log.
+    """
+
+    def __init__(
+        self, tool: str, command: list[str], folder: Path, timeout_s: float, *, talks: bool = False
+    ):
+        self.tool = tool
+        self.timeout_s = timeout_s
+        self._log = folder / "log.txt"
+        self._output = folder / "output.txt"
+        with self._log.open("wb") as to_log, self._output.open("wb") as to_output:
+            self._process = subprocess.Popen(
+                command,
+                cwd=folder,  # Java's crash reports land in its working directory
+                stdin=subprocess.PIPE if talks else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if talks else to_output,
+                stderr=to_log,
+            )
+        self._timed_out = False
+
+    def ask(self, line: str) -> str:
+        """Send one line, return the answer's line."""
+        try:
+            pipe = _open(self._process.stdin)
+            pipe.write(line.encode() + b"\n")
+            pipe.flush()
+        except BrokenPipeError:
+            self._fail()
+        return self.read_line()
+
+    def read_line(self) -> str:
+        """Return the next line of the tool's output."""
+        with self._time_limit():
+            line = _open(self._process.stdout).readline()
+        if not line.endswith(b"\n"):
+            self._fail()
+        return line.decode().strip()
+
+    def finish(self) -> str:
+        """Wait for the tool's successful end; return what it printed."""
+        with self._time_limit():
+            code = self._process.wait()
+        if code != 0:
+            self._fail()
+        return self._output.read_text(encoding="utf-8")
+
+    @contextmanager
+    def _time_limit(self) -> Iterator[None]:
+        def stop() -> None:
+            self._timed_out = True
+            self._process.kill()
+
+        watchdog = threading.Timer(self.timeout_s, stop)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            yield
+        finally:
+            watchdog.cancel()
+
+    def _fail(self) -> NoReturn:
+        code = self._process.wait()
+        text = self._log.read_text(encoding="utf-8", errors="replace")
+        if self._timed_out:
+            reason = f"gave no result within {self.timeout_s:g} s and was stopped; allow more time"
+        elif "java.lang.OutOfMemoryError" in text:
+            reason = "ran out of memory; allow its Java more"
+        elif code < 0:
+            reason = f"was killed by signal {-code}; on a machine short of memory that is the usual"
+            reason += " reason: free some, or run fewer jobs at once"
+        else:
+            reason = f"failed with exit code {code}, expected 0"
+        tail = "\n".join(text.splitlines()[-LOG_TAIL_LINES:]) or "(empty)"
+        raise InputError(f"{self.tool} {reason}. The end of its Java log:\n{tail}")
+
+    def __enter__(self) -> "JavaProcess":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(BrokenPipeError):  # a line was still unsent
+                    pipe.close()
+        self._process.wait()
+
+
+def _open(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None, "the process was not started with talks=True"
+    return pipe
