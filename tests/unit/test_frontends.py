@@ -1,0 +1,71 @@
+"""Front-ends by name."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+from captioner.audio.frontends import build_frontend, frontend_features
+from captioner.errors import InputError
+
+
+@pytest.fixture
+def settings(repository):
+    path = repository / "config" / "frontends" / "logmel-dcase.yaml"
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def test_every_configured_frontend_builds(repository):
+    paths = sorted((repository / "config" / "frontends").glob("*.yaml"))
+    assert paths
+    for path in paths:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        frontend = build_frontend(settings)
+        assert frontend.settings == settings
+        features = frontend(np.zeros(frontend.sample_rate_hz, np.float32))
+        assert features.shape[1] == frontend.n_features
+        assert features.dtype == np.float32
+
+
+def test_an_unknown_kind_is_named(settings):
+    with pytest.raises(InputError, match="kind: found 'wavelet', expected one of logmel"):
+        build_frontend(settings | {"kind": "wavelet"})
+
+
+@pytest.mark.parametrize("sample_rate_hz", [44100, 16000])
+def test_files_are_read_and_resampled(tmp_path, settings, sample_rate_hz):
+    time_s = np.arange(sample_rate_hz * 2) / sample_rate_hz
+    tone = 0.5 * np.sin(2 * np.pi * 1000 * time_s)
+    path = tmp_path / "a [b].c d.wav"
+    soundfile.write(path, np.stack([tone, tone], axis=1), sample_rate_hz)
+    features = frontend_features(build_frontend(settings), path)
+    assert features.shape == (1 + 2 * 44100 // 1024, 64)
+    assert (features[2:-2].argmax(axis=1) == features[10].argmax()).all()
+    at_44100 = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(2 * 44100) / 44100)
+    expected = build_frontend(settings)(at_44100.astype(np.float32))
+    loudest = expected[10].argmax()
+    assert features[10, loudest] == pytest.approx(expected[10, loudest], abs=1e-3)
+
+
+def test_an_unusable_file_is_named(tmp_path, settings):
+    (tmp_path / "x.y.wav").write_bytes(b"no audio")
+    with pytest.raises(InputError, match=r"x\.y\.wav: found "):
+        frontend_features(build_frontend(settings), tmp_path / "x.y.wav")
+
+
+def test_features_do_not_import_torch(repository):
+    code = (
+        "import sys, captioner.audio.logmel, captioner.store.statistics;"
+        "print([name for name in ('torch', 'librosa', 'sklearn') if name in sys.modules])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(repository / "src")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == "[]"
