@@ -65,8 +65,9 @@ def write_shard(
 class FeatureStore(Mapping[str, np.ndarray]):
     """The features of the clips of some shards, by file name, from memory-mapped files.
 
-    `store[file_name]` is a read-only float32 array (n_frames, n_features), a view of what Arrow
-    decoded. A store can be pickled, and read by one thread at a time.
+    `store[file_name]` is a float32 array (n_frames, n_features) of the reader's own: a view of what
+    Arrow decodes at each access, so the store holds no features in memory. A store can be pickled;
+    one thread at a time reads it.
     """
 
     def __init__(self, paths: Sequence[str | Path]):

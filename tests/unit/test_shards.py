@@ -1,0 +1,190 @@
+"""Shards of features: what is written is read, whole or not at all."""
+
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+from captioner.corpus.shards import shard_of
+from captioner.corpus.tables import Clip
+from captioner.errors import InputError
+from captioner.store.shards import FeatureStore, write_shard
+
+ODD_NAMES = [
+    "a.b.c.wav",
+    "a.b.d.wav",
+    "two  spaces [x] (y).wav",
+    'it\'s "quoted", 100%.wav',
+    "høst – 秋.wav",
+    *(f"clip {i}.wav" for i in range(12)),
+]
+
+
+class Framed:
+    """A front-end that is plain to predict: frames of two samples each."""
+
+    sample_rate_hz = 100
+    n_features = 2
+
+    def __init__(self, **settings):
+        self.settings = {"kind": "framed"} | settings
+
+    def __call__(self, waveform):
+        return waveform[: len(waveform) // 2 * 2].reshape(-1, 2)
+
+
+@pytest.fixture
+def clips(tmp_path):
+    rng = np.random.default_rng(1)
+    made = []
+    for index, name in enumerate(ODD_NAMES):
+        path = tmp_path / "audio" / name
+        path.parent.mkdir(exist_ok=True)
+        soundfile.write(path, rng.uniform(-1, 1, size=20 + 4 * index), 100)
+        made.append(Clip(name, str(path), path.stat().st_size, 0.2, 100, 1))
+    return made
+
+
+def expected(clip):
+    return soundfile.read(clip.path, dtype="float32")[0].reshape(-1, 2)
+
+
+@pytest.mark.parametrize("n_shards", [1, 3, 40])
+def test_every_clip_is_in_its_shard_once(tmp_path, clips, n_shards):
+    paths = [tmp_path / f"{shard}.parquet" for shard in range(n_shards)]
+    for shard, path in enumerate(paths):
+        write_shard(clips, shard, n_shards, Framed(), path)
+        names = [clip.file_name for clip in clips if shard_of(clip.file_name, n_shards) == shard]
+        assert pq.read_table(path)["file_name"].to_pylist() == names
+    store = FeatureStore(paths)
+    assert len(store) == len(clips)
+    assert sorted(store.file_names) == sorted(store) == sorted(ODD_NAMES)
+    assert (store.n_features, store.settings) == (2, {"kind": "framed"})
+    for clip in clips:
+        features = store[clip.file_name]
+        assert features.dtype == np.float32
+        assert (features == expected(clip)).all()
+        assert features.shape == (store.n_frames(clip.file_name), 2)
+        assert clip.file_name in store
+    with pytest.raises(KeyError, match="absent"):
+        store["absent.wav"]
+    assert "absent.wav" not in store
+
+
+def test_a_stranger_reads_a_shard(tmp_path, clips):
+    write_shard(clips, 0, 1, Framed(alpha=0.5, name="été"), tmp_path / "0.parquet")
+    table = pq.read_table(tmp_path / "0.parquet")
+    assert table.schema.names == ["file_name", "n_frames", "features"]
+    assert table.schema.types == [pa.string(), pa.int32(), pa.binary()]
+    assert json.loads(table.schema.metadata[b"captioner"]) == {
+        "frontend": {"kind": "framed", "alpha": 0.5, "name": "été"},
+        "n_features": 2,
+        "dtype": "float32",
+    }
+    row = table.slice(3, 1).to_pylist()[0]
+    values = np.frombuffer(row["features"], "<f4").reshape(row["n_frames"], -1)
+    assert (values == expected(clips[3])).all()
+
+
+def test_a_store_is_pickled(tmp_path, clips):
+    write_shard(clips, 0, 1, Framed(), tmp_path / "0.parquet")
+    store = pickle.loads(pickle.dumps(FeatureStore([tmp_path / "0.parquet"])))
+    assert (store[ODD_NAMES[4]] == expected(clips[4])).all()
+
+
+def test_features_are_their_readers_own(tmp_path, clips):
+    write_shard(clips, 0, 1, Framed(), tmp_path / "0.parquet")
+    store = FeatureStore([tmp_path / "0.parquet"])
+    store[ODD_NAMES[0]][:] = 0
+    kept = [store[name] for name in ODD_NAMES]
+    del store
+    for features, clip in zip(kept, clips, strict=True):
+        assert (features == expected(clip)).all()
+
+
+def test_a_clip_that_cannot_be_read_leaves_nothing(tmp_path, clips):
+    output = tmp_path / "shards" / "0.parquet"
+    write_shard(clips, 0, 1, Framed(), output)
+    before = output.read_bytes()
+    damaged = clips[7]
+    Path(damaged.path).write_bytes(b"damaged")
+    with pytest.raises(InputError, match=r"clip 2\.wav: found a file that cannot be read"):
+        write_shard(clips, 0, 1, Framed(), output)
+    assert output.read_bytes() == before
+    assert [path.name for path in output.parent.iterdir()] == ["0.parquet"]
+
+
+def test_a_killed_job_leaves_no_shard(tmp_path, clips):
+    """SIGKILL in the middle of writing: the output does not exist, and the next run makes it."""
+    code = """
+import os, pickle, signal, sys
+import numpy as np
+from captioner.store.shards import write_shard
+
+class Killed:
+    settings, sample_rate_hz, n_features, n_calls = {}, 100, 2, 0
+    def __call__(self, waveform):
+        self.n_calls += 1
+        if self.n_calls == 9:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return np.zeros((4, 2), np.float32)
+
+clips, output = pickle.load(sys.stdin.buffer)
+write_shard(clips, 0, 1, Killed(), output)
+"""
+    output = tmp_path / "0.parquet"
+    killed = subprocess.run(
+        [sys.executable, "-c", code],
+        input=pickle.dumps((clips, output)),
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        check=False,
+    )
+    assert killed.returncode == -9, killed.stderr.decode()
+    assert not output.exists()
+    write_shard(clips, 0, 1, Framed(), output)
+    assert len(FeatureStore([output])) == len(clips)
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path, clips):
+    for name in ("a", "b"):
+        write_shard(clips, 0, 1, Framed(), tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_shards_of_two_frontends_are_refused(tmp_path, clips):
+    write_shard(clips[:4], 0, 1, Framed(), tmp_path / "0.parquet")
+    write_shard(clips[4:], 0, 1, Framed(alpha=1), tmp_path / "1.parquet")
+    with pytest.raises(InputError, match=r"1\.parquet: found features made with .*'alpha': 1"):
+        FeatureStore([tmp_path / "0.parquet", tmp_path / "1.parquet"])
+
+
+def test_a_clip_in_two_shards_is_refused(tmp_path, clips):
+    path = tmp_path / "0.parquet"
+    write_shard(clips, 0, 1, Framed(), path)
+    with pytest.raises(InputError, match=r"0\.parquet: found 'a\.b\.c\.wav' again"):
+        FeatureStore([path, path])
+
+
+def test_no_shards_are_refused():
+    with pytest.raises(InputError, match="found no shards"):
+        FeatureStore([])
+
+
+def test_other_files_are_refused(tmp_path, clips):
+    write_shard(clips, 0, 1, Framed(), tmp_path / "whole.parquet")
+    whole = (tmp_path / "whole.parquet").read_bytes()
+    (tmp_path / "cut.parquet").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.parquet").write_text("no parquet")
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
+    pq.write_table(pq.read_table(tmp_path / "whole.parquet"), tmp_path / "merged.parquet")
+    for name in ("cut", "text", "other", "merged", "absent"):
+        with pytest.raises(InputError, match=rf"{name}\.parquet: found no shard of features"):
+            FeatureStore([tmp_path / f"{name}.parquet"])
