@@ -4,12 +4,21 @@ import copy
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from captioner.errors import InputError
+
+
+class Named(NamedTuple):
+    """A named entry of the config."""
+
+    name: str
+    settings: dict[str, Any]  # with overrides and defaults
+    path: Path  # of its YAML file
+    changes: list[str]  # what overrides made different: "training.epochs: 10 instead of 300"
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -47,8 +56,8 @@ def complete(settings: Mapping[str, Any], schema: Mapping[str, Any], source: str
 
 def resolve(
     item: str | Mapping[str, Any], kind: str, folder: Path, schema: Mapping[str, Any]
-) -> tuple[str, dict[str, Any], Path]:
-    """Resolve a named entry of the config: a name, a path of a YAML file, or a mapping.
+) -> Named:
+    """Resolve a named entry of the config.
 
     Args:
         item: the name of a file in `folder`, or the path of the user's own YAML file, or a mapping
@@ -57,24 +66,25 @@ def resolve(
         folder: where the project's own files of the kind are.
         schema: JSON Schema of the kind.
 
-    Returns:
-        (name, settings with defaults, path of the YAML file).
+    Raises:
+        InputError: no such file, or settings against the schema.
     """
-    overrides = {} if isinstance(item, str) else {k: v for k, v in item.items()}
+    overrides = {} if isinstance(item, str) else dict(item)
     reference = item if isinstance(item, str) else overrides.pop("name")
     path = folder / f"{reference}.yaml"
     if reference.endswith((".yaml", ".yml")):
         path = Path(reference)
-        reference = path.stem
     elif not path.is_file():
         known = sorted(p.stem for p in folder.glob("*.yaml"))
         raise InputError(
             f"unknown {kind} {reference!r}{_suggest(reference, known)}; known: {', '.join(known)}; "
             "or give the path of your own YAML file"
         )
-    name = overrides.pop("as", reference)
-    merged = merge(read_yaml(path), overrides)
-    return name, complete(merged, schema, f"{kind} {name} ({path.name})"), path
+    name = overrides.pop("as", path.stem)
+    base = read_yaml(path)
+    changes = list(_differences(base, overrides))
+    settings = complete(merge(base, overrides), schema, f"{kind} {name} ({path.name})")
+    return Named(name, settings, path, changes)
 
 
 def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,6 +104,17 @@ def check_names(names: Sequence[str], known: Mapping[str, Any], kind: str, sourc
                 f"{source}: unknown {kind} {name!r}{_suggest(name, known)}; "
                 f"known: {', '.join(sorted(known)) or 'none'}"
             )
+
+
+def _differences(
+    base: Mapping[str, Any], overrides: Mapping[str, Any], prefix: str = ""
+) -> Iterator[str]:
+    for key, value in overrides.items():
+        before = base.get(key)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            yield from _differences(before, value, f"{prefix}{key}.")
+        elif value != before:
+            yield f"{prefix}{key}: {value} instead of {before}"
 
 
 def _fill(settings: Any, schema: Mapping[str, Any]) -> None:
@@ -116,6 +137,8 @@ def _explain(error: ValidationError) -> Iterator[str]:
         known = sorted(error.schema.get("properties", {}))
         for key in sorted(error.instance.keys() - set(known)):
             yield f"{where}: unknown key {key!r}{_suggest(key, known)}; known: {', '.join(known)}"
+    elif error.validator is None:  # the schema `false`
+        yield f"{where}: this key is not used together with the others here; remove it"
     else:
         yield f"{where}: {error.message}"
 

@@ -13,11 +13,14 @@ from captioner.audio.frontends import FRONTENDS as FRONTEND_MODULES
 from captioner.corpus.layout import corpus_layout
 from captioner.corpus.readers import READERS
 from captioner.errors import InputError
+from captioner.evaluation.java import SPICE_JARS
 from captioner.models.registry import FAMILIES
 from captioner.settings import check_names, complete, read_yaml, resolve
 from captioner.source import source_digest as digest_of_source
 
 UNSCORED_SPLITS = ("test", "analysis")  # without captions: decoded, never scored
+JAVA_TOOLS = [f"resources/java/{jar.file_name}" for jar in SPICE_JARS]
+TRAINING_THREADS = 1
 GPUS = 1 if Path("/proc/driver/nvidia/version").exists() else 0
 
 
@@ -26,15 +29,17 @@ def schema(name):
 
 
 def resolve_config():
-    """Return (corpus, systems, front-ends) with every default filled in; names are checked."""
+    """Return (corpus, systems, front-ends, changes): defaults filled in, names checked; `changes`
+    tells how the config's overrides differ from the named files."""
     config.update(complete(config, schema("config"), "config"))
-    name, corpus, path = resolve(
-        config["corpus"], "corpus", ROOT / "config/corpora", schema("corpus")
-    )
-    corpus |= {"name": name, "folder": str(path.parent)}
+    named = resolve(config["corpus"], "corpus", ROOT / "config/corpora", schema("corpus"))
+    corpus = {**named.settings, "name": named.name, "folder": str(named.path.parent)}
+    changes = {f"corpus {named.name}": named.changes}
     systems, frontends = {}, {}
     for item in config["systems"]:
-        name, system, _ = resolve(item, "system", ROOT / "config/systems", schema("system"))
+        name, system, _, changed = resolve(
+            item, "system", ROOT / "config/systems", schema("system")
+        )
         source = f"system {name}"
         if name in systems:
             raise InputError(f"config: {source} stands twice; give a variant a name by `as:`")
@@ -43,13 +48,14 @@ def resolve_config():
             check_names([system["vocabulary"]], config["vocabularies"], "vocabulary", source)
             check_names(system["decodings"], config["decodings"], "decoding", source)
         for frontend in system["frontends"]:
-            _, settings, _ = resolve(
+            settings = resolve(
                 frontend, "front-end", ROOT / "config/frontends", schema("frontend")
-            )
+            ).settings
             check_names([settings["kind"]], FRONTEND_MODULES, "kind", f"front-end {frontend}")
             frontends[frontend] = settings
         systems[name] = system
-    return corpus, systems, frontends
+        changes[source] = changed
+    return corpus, systems, frontends, changes
 
 
 def read_layout():
@@ -66,7 +72,7 @@ def read_layout():
 
 
 try:
-    CORPUS, SYSTEMS, FRONTENDS = resolve_config()
+    CORPUS, SYSTEMS, FRONTENDS, CHANGES = resolve_config()
     LAYOUT = read_layout()
 except InputError as error:
     raise WorkflowError(str(error)) from None
@@ -77,7 +83,9 @@ SPLITS = LAYOUT.splits
 TRAINING_SPLITS = [split for split in ("development", "validation") if split in SPLITS]
 DECODED_SPLITS = [s for s in SPLITS if s in config["score_splits"] or s in UNSCORED_SPLITS]
 READER_SETTINGS = {  # what readers look at: the rest of the YAML must not rerun them
-    key: CORPUS[key] for key in ("kind", "n_captions", "audio", "captions", "split") if key in CORPUS
+    key: CORPUS[key]
+    for key in ("kind", "n_captions", "audio", "captions", "split")
+    if key in CORPUS
 }
 
 
@@ -103,18 +111,12 @@ def source_digest(rule, output, *modules):
     pattern) stands, and an edit since then is reported once."""
 
     def digest(wildcards):
-        names = [
-            module(wildcards) if callable(module) else module for module in modules
-        ]
-        now = digest_of_source(
-            ROOT / "workflow/scripts" / f"{rule}.py", *filter(None, names)
-        )
+        names = [name(wildcards) if callable(name) else name for name in modules]
+        now = digest_of_source(ROOT / "workflow/scripts" / f"{rule}.py", *names)
         if config["code_changes"] == "rerun":
             return f"code {now}"
         recorded = workflow.persistence.params(IOFile(output.format(**wildcards))) or []
-        before = next(
-            (p[1:-1] for p in recorded if p.startswith("'code ")), f"code {now}"
-        )
+        before = next((p[1:-1] for p in recorded if p.startswith("'code ")), f"code {now}")
         if before != f"code {now}":
             logger.warning(
                 f"The code of {rule} was edited since {output.format(**wildcards)} was made."
@@ -160,8 +162,7 @@ def system_shards(splits):
 def system_statistics(wildcards):
     folder = f"results/{C}/features"
     return [
-        f"{folder}/{f}/statistics/development.json"
-        for f in SYSTEMS[wildcards.system]["frontends"]
+        f"{folder}/{f}/statistics/development.json" for f in SYSTEMS[wildcards.system]["frontends"]
     ]
 
 
@@ -179,9 +180,7 @@ def feature_shards():
 
 def trained_models():
     folders = (
-        f"results/{C}/systems/{name}/seed{seed}"
-        for name, seed, _ in runs()
-        if name in TRAINED
+        f"results/{C}/systems/{name}/seed{seed}" for name, seed, _ in runs() if name in TRAINED
     )
     return sorted({f"{folder}/model" for folder in folders})
 
@@ -222,3 +221,72 @@ def submission_outputs():
     names = config["submission"]
     stem = f"results/{C}/submission/{names['author']}_{names['institute']}_task6_submission"
     return [f"{stem}_{index}_output.csv" for index in range(1, len(SUBMITTED) + 1)]
+
+
+def benchmarked():
+    """Folders of benchmarks: the corpus's own, and those of the resources that runs share."""
+    return [f"results/{C}/benchmarks", "resources/benchmarks"]
+
+
+def report_content():
+    """What the report shows, as `captioner.reporting.content.ReportContent` reads it."""
+    systems = []
+    for name, seed, decoding in runs():
+        folder = f"results/{C}/systems/{name}/seed{seed}"
+        scores = f"{folder}/scores/{decoding}"
+        trained = name in TRAINED
+        systems.append(
+            {
+                "name": name,
+                "title": SYSTEMS[name]["title"],
+                "seed": seed,
+                "decoding": decoding,
+                "trivial": not trained,
+                "model": f"{folder}/model" if trained else None,
+                "history": f"{folder}/history.csv" if trained else None,
+                "captions": {s: f"{folder}/captions/{decoding}/{s}.csv" for s in DECODED_SPLITS},
+                "scores": {
+                    split: {ext: f"{scores}/{split}.{ext}" for ext in ("json", "parquet")}
+                    for split in config["score_splits"]
+                },
+            }
+        )
+    shown = ("seeds", "decodings", "vocabularies", "score_splits", "submission")
+    return {
+        "corpus": {
+            "name": C,
+            "title": CORPUS["title"],
+            "kind": CORPUS["kind"],
+            "synthetic": "generator" in CORPUS,
+            "clotho": C.startswith("clotho-v2"),  # what the published scores were measured on
+        },
+        "config": {
+            "corpus": CORPUS,
+            "systems": SYSTEMS,
+            "frontends": FRONTENDS,
+            **{key: config[key] for key in shown},
+        },
+        "notes": [f"{what}: {change}" for what, found in CHANGES.items() for change in found],
+        "splits": {
+            split: {
+                "clips": f"results/{C}/clips/{split}.parquet",
+                "annotations": f"results/{C}/annotations/{split}.parquet",
+                "checks": f"results/{C}/checks/{split}.json",
+            }
+            for split in SPLITS
+        },
+        "vocabularies": {
+            name: f"results/{C}/vocabulary/{name}.json"
+            for name in sorted({system["vocabulary"] for system in TRAINED.values()})
+        },
+        "systems": systems,
+    }
+
+
+def files_in(content):
+    """Yield every path of a result in a nested mapping: the inputs of the report."""
+    for value in content.values() if isinstance(content, dict) else content:
+        if isinstance(value, (dict, list)):
+            yield from files_in(value)
+        elif isinstance(value, str) and value.startswith(f"results/{C}/"):
+            yield value

@@ -3,9 +3,7 @@
 
 rule extract_archive:
     input:
-        archive=lambda wildcards: download(
-            READER.files[wildcards.split, "audio_archive"]
-        ),
+        archive=lambda wildcards: LAYOUT.download(LAYOUT.files[wildcards.split, "audio_archive"]),
     output:
         folder=directory("resources/{corpus}/audio/{split}"),
     log:

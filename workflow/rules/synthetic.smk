@@ -3,7 +3,7 @@
 
 rule generate_corpus:
     output:
-        registry="resources/synthetic/{key}/registry.tsv",
+        registry="resources/synthetic/{key}/synthetic.tsv",
         files=expand("resources/synthetic/{{key}}/{file}", file=LAYOUT.files.values()),
     log:
         "resources/logs/generate_corpus/{key}.log",

@@ -4,9 +4,7 @@
 rule train_system:
     input:
         features=system_shards(TRAINING_SPLITS),
-        annotations=expand(
-            "results/{{corpus}}/annotations/{split}.parquet", split=TRAINING_SPLITS
-        ),
+        annotations=expand("results/{{corpus}}/annotations/{split}.parquet", split=TRAINING_SPLITS),
         checks=expand("results/{{corpus}}/checks/{split}.json", split=TRAINING_SPLITS),
         statistics=system_statistics,
         vocabulary=lambda wildcards: (
@@ -28,6 +26,10 @@ rule train_system:
     params:
         settings=training_settings,
         splits=TRAINING_SPLITS,
+        shards=lambda wildcards: {
+            frontend: {split: shards(split, frontend) for split in TRAINING_SPLITS}
+            for frontend in SYSTEMS[wildcards.system]["frontends"]
+        },
         code=source_digest(
             "train_system",
             "results/{corpus}/systems/{system}/seed{seed}/history.csv",

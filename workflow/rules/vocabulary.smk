@@ -18,9 +18,7 @@ rule build_vocabulary:
         mem_mb=1000,
     params:
         settings=lambda wildcards: config["vocabularies"][wildcards.vocabulary],
-        code=source_digest(
-            "build_vocabulary", "results/{corpus}/vocabulary/{vocabulary}.json"
-        ),
+        code=source_digest("build_vocabulary", "results/{corpus}/vocabulary/{vocabulary}.json"),
     message:
         "Vocabulary {wildcards.vocabulary}"
     script:

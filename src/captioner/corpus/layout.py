@@ -93,11 +93,11 @@ class GeneratedLayout(PublishedLayout):
     """The synthetic corpus: its registry, and so every md5, is known only once it is generated."""
 
     def _find_files(self, settings: dict[str, Any]) -> None:
-        from captioner.corpus.synthetic.files import published_files
+        from captioner.corpus.synthetic.files import REGISTRY, published_files
 
         made_by = json.dumps([settings["generator"], source_digest(GENERATOR)])
         self.generated = hashlib.sha256(made_by.encode()).hexdigest()[:16]
-        self.registry = [f"resources/synthetic/{self.generated}/registry.tsv"]
+        self.registry = [f"resources/synthetic/{self.generated}/{REGISTRY}"]
         self.files = published_files(self.splits)
         self.keys = dict.fromkeys(self.files.values(), f"synthetic-{self.generated}")
 
