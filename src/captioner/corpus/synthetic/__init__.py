@@ -1,0 +1,5 @@
+"""The embedded corpus `synthetic`: computed soundscapes, captions from a grammar.
+
+`sources` (families of sound) -> `soundscape` (scenes) -> `grammar` (captions) -> `generate`
+(files).
+"""
