@@ -54,13 +54,13 @@ def split_rows(settings: Mapping[str, Any]) -> dict[str, list[CaptionRow]]:
     """
     captions = settings["captions"]
     if isinstance(captions, Mapping):
+        if unknown := sorted(captions.keys() - set(SPLITS)):
+            raise InputError(
+                f"The corpus's YAML names the splits {unknown}; expected only {list(SPLITS)}"
+            )
         rows = {split: _rows_of_file(settings, split) for split in captions}
     else:
         rows = _rows_of_one_file(settings)
-    if unknown := rows.keys() - set(SPLITS):
-        raise InputError(
-            f"The corpus's YAML names the splits {sorted(unknown)}; expected only {list(SPLITS)}"
-        )
     for split, held in rows.items():
         if split not in UNCAPTIONED and not all(row.captions for row in held):
             raise InputError(

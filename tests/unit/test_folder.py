@@ -1,0 +1,173 @@
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from captioner.corpus import folder, folder_reader
+from captioner.corpus.shards import shard_of
+from captioner.corpus.splits import seeded_split
+from captioner.errors import InputError
+
+NAMES = [
+    "a.b.wav",
+    "a.c.wav",
+    "it's [1].wav",
+    'say "hi", dog.wav',
+    "Bäume 雨.wav",
+    "f.wav",
+    "g.wav",
+]
+SPLIT = {"seed": 1, "validation": 0.15, "evaluation": 0.15}
+
+
+def write_csv(path: Path, rows, header="file_name,caption_1,caption_2"):
+    import csv
+
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header.split(","))
+        writer.writerows(rows)
+    return str(path)
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    audio = tmp_path / "wavs of mine"
+    audio.mkdir()
+    for number, name in enumerate(NAMES):
+        soundfile.write(audio / name, np.full(800 + number, 0.1, np.float32), 8000)
+    captions = write_csv(tmp_path / "captions.csv", [[name, "One", "Two"] for name in NAMES])
+    return {"audio": str(audio), "captions": captions, "n_captions": None, "split": SPLIT}
+
+
+def test_one_csv_is_split_by_the_seed(corpus):
+    splits = folder.folder_splits(corpus)
+    assert {split: len(names) for split, names in splits.items()} == {
+        "development": 5,
+        "validation": 1,
+        "evaluation": 1,
+    }
+    assert sorted(name for held in splits.values() for name in held) == sorted(NAMES)
+
+
+def test_seeded_split_ignores_the_order_and_heeds_the_seed():
+    names = [f"{number}.wav" for number in range(200)]
+    split = seeded_split(names, 1, 0.15, 0.1)
+    shuffled = random.Random(0).sample(names, len(names))
+    assert seeded_split(shuffled, 1, 0.15, 0.1) == split
+    assert {key: len(held) for key, held in split.items()} == {
+        "development": 150,
+        "validation": 30,
+        "evaluation": 20,
+    }
+    other = seeded_split(names, 2, 0.15, 0.1)
+    assert other["evaluation"] != split["evaluation"]
+    with pytest.raises(InputError, match="2 clips cannot be split"):
+        seeded_split(names[:2], 1, 0.15, 0.15)
+
+
+def test_a_split_column_is_obeyed(corpus, tmp_path):
+    rows = [[n, "development", "One", "Two"] for n in NAMES[:4]]
+    rows += [[n, "evaluation", "One", "Two"] for n in NAMES[4:6]] + [[NAMES[6], "test", "", ""]]
+    corpus["captions"] = write_csv(
+        tmp_path / "s.csv", rows, header="file_name,split,caption_1,caption_2"
+    )
+    splits = folder.folder_splits(corpus)
+    assert list(splits) == ["development", "evaluation", "test"]
+    assert splits["test"] == NAMES[6:]
+    (annotation,) = folder_reader.read_annotations(corpus, "test", {})
+    assert annotation.captions == ()
+    assert [a.file_name for a in folder_reader.read_annotations(corpus, "evaluation", {})] == (
+        NAMES[4:6]
+    )
+
+
+def test_csv_and_folder_per_split(corpus, tmp_path):
+    corpus["captions"] = {
+        "development": write_csv(tmp_path / "d.csv", [[NAMES[0], "One", "Two"]]),
+        "test": None,
+    }
+    corpus["audio"] = {"development": corpus["audio"], "test": corpus["audio"]}
+    splits = folder.folder_splits(corpus)
+    assert splits == {"development": NAMES[:1], "test": sorted(NAMES)}
+    assert folder.caption_files(corpus, "test") == []
+    assert len(folder_reader.tabulate_clips(corpus, "test", {})) == 7
+    assert len(folder_reader.tabulate_clips(corpus, "development", {})) == 1
+    corpus["captions"]["test"] = write_csv(
+        tmp_path / "t.csv", [[name] for name in NAMES[2:]], header="file_name"
+    )
+    assert folder.folder_splits(corpus)["test"] == sorted(NAMES[2:])
+
+
+def test_clips_do_not_depend_on_captions(corpus):
+    split = folder.folder_splits(corpus)
+    before = folder_reader.tabulate_clips(corpus, "development", {})
+    digests = folder.audio_digests(corpus, "development", 3)
+    text = Path(corpus["captions"]).read_text(encoding="utf-8")
+    Path(corpus["captions"]).write_text(text.replace("One", "Another one"), encoding="utf-8")
+    assert folder_reader.read_annotations(corpus, "development", {})[0].captions[0] == "Another one"
+    assert folder.folder_splits(corpus) == split
+    assert folder_reader.tabulate_clips(corpus, "development", {}) == before
+    assert folder.audio_digests(corpus, "development", 3) == digests
+
+
+def test_a_wav_overwritten_in_place_changes_the_digest_of_its_shard_only(corpus):
+    name = folder.folder_splits(corpus)["development"][0]
+    before = folder.audio_digests(corpus, "development", 3)
+    wav = Path(corpus["audio"]) / name
+    status = wav.stat()
+    with wav.open("r+b") as file:  # same size, same folder entry
+        file.seek(-4, os.SEEK_END)
+        file.write(b"\1\2\3\4")
+    os.utime(wav, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    changed = [
+        shard
+        for shard in range(3)
+        if folder.audio_digest(corpus, "development", shard, 3) != before[shard]
+    ]
+    assert changed == [shard_of(name, 3)]
+
+
+def test_shards_are_stable_and_even():
+    assert shard_of("a.b.wav", 1000) == 633  # results on disk depend on it
+    counts = np.bincount([shard_of(f"{n}.wav", 8) for n in range(4000)], minlength=8)
+    assert counts.min() > 400
+    assert (folder.n_shards(1), folder.n_shards(512), folder.n_shards(513)) == (1, 1, 2)
+
+
+def test_paths_are_relative_to_the_yaml(tmp_path):
+    settings = {"audio": "w", "captions": {"development": "c/d.csv", "test": None}, "title": "x"}
+    assert folder.resolve_paths(settings, "some/where") == {
+        "audio": "some/where/w",
+        "captions": {"development": "some/where/c/d.csv", "test": None},
+        "title": "x",
+    }
+    absolute = {"audio": f"{tmp_path}/w", "captions": "c.csv"}
+    assert folder.resolve_paths(absolute, "here")["audio"] == f"{tmp_path}/w"
+
+
+def test_same_file_in_two_splits_of_one_folder_is_refused(corpus, tmp_path):
+    rows = [[NAMES[0], "development", "One", "Two"], [NAMES[0], "evaluation", "One", "Two"]]
+    corpus["captions"] = write_csv(
+        tmp_path / "s.csv", rows, header="file_name,split,caption_1,caption_2"
+    )
+    with pytest.raises(InputError, match=r"'a\.b\.wav' in two splits"):
+        folder.folder_splits(corpus)
+
+
+def test_graph_needs_no_heavy_import(repository):
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, captioner.corpus.folder, captioner.corpus.readers, captioner.corpus.registry\n"
+        "print(sorted({'numpy', 'pyarrow', 'soundfile', 'requests'} & sys.modules.keys()))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(repository / "src")}
+    answer = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == "[]"
