@@ -1,0 +1,188 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from training_corpus import NAMES, TRAINING, captions_of, make_corpus, write_shard
+
+from captioner.corpus.tables import Annotation, write_annotations
+from captioner.errors import InputError
+from captioner.text.vocabulary import Vocabulary
+from captioner.training.batches import load_clips, make_batch, plan_training, plan_validation
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    return make_corpus(tmp_path / "a corpus [1]")
+
+
+@pytest.fixture
+def vocabulary(corpus):
+    return Vocabulary.load(corpus["vocabulary"])
+
+
+def load(corpus, vocabulary, split="development", skip_unknown=False):
+    return load_clips(
+        corpus["annotations"][split],
+        {"logmel": corpus["features"]["logmel"][split]},
+        vocabulary,
+        skip_unknown=skip_unknown,
+    )
+
+
+@pytest.fixture
+def clips(corpus, vocabulary):
+    return load(corpus, vocabulary)
+
+
+def test_clips_are_joined_by_name_not_by_order(clips, vocabulary):
+    assert clips.names == NAMES  # the shards hold them in another order
+    for name, captions in zip(clips.names, clips.captions, strict=True):
+        texts = [" ".join(vocabulary.tokens[index] for index in words) for words in captions]
+        assert texts == [text[:-1].lower() for text in captions_of(name)]
+
+
+def test_captions_without_features_are_named(corpus, vocabulary):
+    path = corpus["annotations"]["development"]
+    write_annotations(
+        path, [Annotation(name, captions_of(name)) for name in [*NAMES, "no (1).wav"]]
+    )
+    with pytest.raises(InputError, match=r"'no \(1\)\.wav'.*no features.*logmel.*0\.parquet"):
+        load(corpus, vocabulary)
+
+
+def test_features_or_names_without_captions_are_left_out(corpus, vocabulary):
+    path = corpus["annotations"]["development"]
+    annotations = [Annotation(NAMES[0], captions_of(NAMES[0])), Annotation("silent.wav", ())]
+    write_annotations(path, annotations)
+    assert load(corpus, vocabulary).names == NAMES[:1]
+
+
+def test_unknown_words_are_dropped_in_validation_only(corpus, vocabulary):
+    path = corpus["annotations"]["development"]
+    write_annotations(path, [Annotation(NAMES[0], ("Rain on a zebra",))])
+    with pytest.raises(InputError, match="zebra"):
+        load(corpus, vocabulary)
+    [[words]] = load(corpus, vocabulary, skip_unknown=True).captions
+    assert words == vocabulary.encode("rain on a")
+
+
+@pytest.mark.parametrize("padding", ["front", "back"])
+def test_padding(clips, vocabulary, padding):
+    pairs = np.array([[0, 1], [3, 0], [5, 4]])
+    batch = make_batch(clips, pairs, vocabulary, padding, encode_once=False)
+    features, n_frames = batch.features["logmel"].numpy(), batch.n_frames["logmel"].numpy()
+    assert features.shape == (3, max(n_frames), 6) and features.dtype == np.float32
+    for row, (clip, caption) in enumerate(pairs):
+        own = clips.stores["logmel"][NAMES[clip]]
+        assert n_frames[row] == len(own)
+        n_padded = max(n_frames) - len(own)
+        parts = np.split(features[row], [n_padded if padding == "front" else len(own)])
+        kept, padded = parts[::-1] if padding == "front" else parts
+        assert np.array_equal(kept, own)
+        assert padded.shape == (n_padded, 6) and not padded.any()
+        words = clips.captions[clip][caption]
+        length = batch.targets.shape[1]
+        ends = [vocabulary.eos] * (length - len(words))
+        assert batch.targets[row].tolist() == [*words, *ends]
+        assert batch.tokens[row].tolist() == [vocabulary.sos, *words, *ends[:-1]]
+        assert batch.n_targets[row] == len(words) + 1
+    assert batch.n_targets.max() == length
+    assert len(set(n_frames)) > 1 and len(set(batch.n_targets.tolist())) > 1
+
+
+def test_encode_once_in_equal_and_unequal_numbers(clips, vocabulary):
+    equal = np.array([[4, 0], [4, 3], [1, 2], [1, 0]])
+    batch = make_batch(clips, equal, vocabulary, "back", encode_once=True)
+    assert batch.n_clips == 2 and batch.clip is None
+    n_frames = [clips.stores["logmel"].n_frames(NAMES[clip]) for clip in (4, 1)]
+    assert batch.n_frames["logmel"].tolist() == n_frames
+    for unequal, expected in (
+        ([[4, 0], [4, 3], [1, 2]], [0, 0, 1]),
+        ([[4, 0], [1, 3], [4, 2], [1, 0]], [0, 1, 0, 1]),
+    ):
+        batch = make_batch(clips, np.array(unequal), vocabulary, "back", encode_once=True)
+        assert batch.n_clips == 2 and batch.clip.tolist() == expected
+
+
+def test_augmentation_sees_own_frames_only_and_not_the_store(clips, vocabulary):
+    shapes = []
+
+    def augment(frontend, features):
+        shapes.append((frontend, features.shape))
+        features[:] = 7
+
+    pairs = np.array([[0, 0], [1, 0]])
+    batch = make_batch(clips, pairs, vocabulary, "front", encode_once=False, augment=augment)
+    lengths = batch.n_frames["logmel"].tolist()
+    assert shapes == [("logmel", (length, 6)) for length in lengths]
+    assert [(row == 7).all(1).sum() for row in batch.features["logmel"]] == lengths
+    again = make_batch(clips, pairs, vocabulary, "front", encode_once=False)
+    assert not (again.features["logmel"] == 7).any()
+
+
+def plan(clips, seed=0, **changed):
+    return plan_training(clips, TRAINING | changed, np.random.default_rng(seed))
+
+
+def test_pairs_each_once_over_the_whole_epoch(clips):
+    batches = plan(clips, batch_size=4)
+    assert [len(batch) for batch in batches] == [4] * 7 + [2]
+    together = np.concatenate(batches)
+    assert Counter(map(tuple, together)) == Counter(map(tuple, clips.pairs()))
+    assert not np.array_equal(together, clips.pairs())
+    assert not np.array_equal(together, np.concatenate(plan(clips, seed=1)))
+    assert max(len(set(batch[:, 0])) for batch in batches) > 1
+
+
+def test_clips_each_once_with_distinct_captions(clips):
+    seen = Counter()
+    for seed in range(50):
+        batches = plan(clips, seed, batching="clips", batch_size=4, captions_per_clip=2)
+        assert [len(batch) for batch in batches] == [8, 4]
+        together = np.concatenate(batches)
+        assert Counter(together[:, 0]) == dict.fromkeys(range(6), 2)
+        assert len(set(map(tuple, together))) == 12
+        seen.update(map(tuple, together))
+    assert set(seen) == set(map(tuple, clips.pairs()))
+
+
+def test_more_captions_asked_than_there_are(clips):
+    batches = plan(clips, batching="clips", captions_per_clip=9)
+    assert Counter(np.concatenate(batches)[:, 0]) == dict.fromkeys(range(6), 5)
+
+
+def test_validation_is_whole_and_in_order(clips):
+    batches = plan_validation(clips, 4)
+    assert [len(batch) for batch in batches] == [20, 10]
+    assert np.array_equal(np.concatenate(batches), clips.pairs())
+
+
+def test_released_validation_drops_the_last_batch_unless_full(clips):
+    batches = plan_validation(clips, 4, np.random.default_rng(0))
+    assert [len(batch) for batch in batches] == [4] * 7
+    together = list(map(tuple, np.concatenate(batches)))
+    assert len(set(together)) == 28 and together != list(map(tuple, clips.pairs()))[:28]
+    full = plan_validation(clips, 5, np.random.default_rng(0))
+    assert [len(batch) for batch in full] == [5] * 6
+
+
+def test_a_caption_without_words(corpus, vocabulary, tmp_path):
+    path = corpus["annotations"]["development"]
+    write_annotations(path, [Annotation(NAMES[0], ("...", "Rain falls"))])
+    clips = load(corpus, vocabulary)
+    batch = make_batch(clips, clips.pairs(), vocabulary, "back", encode_once=True)
+    assert batch.tokens[0].tolist() == [vocabulary.sos, vocabulary.eos, vocabulary.eos]
+    assert batch.n_targets.tolist() == [1, 3]
+    assert batch.to(torch.device("cpu")).targets.tolist() == batch.targets.tolist()
+
+
+def test_two_frontends_are_padded_apart(corpus, vocabulary, tmp_path):
+    other = {name: np.full((k + 1, 6), k, dtype="<f4") for k, name in enumerate(NAMES)}
+    shard = write_shard(tmp_path / "other" / "0.parquet", other)
+    shards = {"logmel": corpus["features"]["logmel"]["development"], "other": [shard]}
+    clips = load_clips(corpus["annotations"]["development"], shards, vocabulary, skip_unknown=False)
+    batch = make_batch(clips, np.array([[2, 0], [4, 0]]), vocabulary, "back", encode_once=True)
+    assert batch.n_frames["other"].tolist() == [3, 5]
+    assert batch.features["other"].shape == (2, 5, 6)
+    assert batch.features["other"][0, :3].unique().tolist() == [2]

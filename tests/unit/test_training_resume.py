@@ -1,0 +1,163 @@
+"""A training killed with SIGKILL and started again gives the weights of one that was not."""
+
+import csv
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from training_corpus import make_corpus, make_settings
+
+from captioner.models.registry import FAMILIES
+from captioner.training.resume import ResumeFile, TrainingState, digest
+from captioner.training.train import train_system
+
+HERE = Path(__file__).parent
+# Runs a job given as a pickle; kills itself when it has reached `point` `count` times.
+CHILD = """
+import os, pickle, signal, sys
+sys.path[:0] = sys.argv[1:3]
+import torch
+from captioner.models import checkpoint
+from captioner.training import loop, train
+from captioner.training.resume import ResumeFile
+
+point, count, job = pickle.load(sys.stdin.buffer)
+loop.SAVE_INTERVAL_S = 0
+PLACES = {
+    "step": (loop.Trainer, "_step"),
+    "validation": (loop.Trainer, "_loss_of"),
+    "save": (torch, "save"),
+    "end": (ResumeFile, "remove"),
+}
+owner, name = PLACES[point]
+original, calls = getattr(owner, name), 0
+
+def killing(*arguments, **keywords):
+    global calls
+    calls += 1
+    if calls == count:
+        if point == "save":
+            arguments[1].write_bytes(b"half of a state")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*arguments, **keywords)
+
+setattr(owner, name, killing)
+train.train_system(**job)
+"""
+
+
+def run_child(job, point="step", count=0):
+    """Run a job in a process of its own; give its exit status."""
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, str(HERE), str(HERE.parents[1] / "src")],
+        input=pickle.dumps((point, count, job)),
+        capture_output=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert child.returncode in (0, -signal.SIGKILL), child.stderr.decode()
+    return child.returncode
+
+
+def job_of(folder, family):
+    specaugment = {
+        "time_stripes": 1,
+        "time_width": 0.3,
+        "frequency_stripes": 1,
+        "frequency_width": 0.3,
+    }
+    settings = make_settings(
+        family,
+        batching="clips" if family == "conv_transformer" else "pairs",
+        batch_size=2 if family == "conv_transformer" else 8,  # 3 or 4 batches an epoch
+        epochs=5,
+        learning_rate=0.01,
+        schedule="cosine",
+        warmup_epochs=2,
+        validation_drop_last=True,
+        specaugment=specaugment,
+    )
+    settings["model"] = settings["model"] | {"dropout": 0.3}
+    return {"settings": settings, **make_corpus(folder)}
+
+
+def result(job):
+    with job["history"].open(encoding="utf-8", newline="") as file:
+        timed = ("seconds", "clips_per_s")
+        rows = [{k: v for k, v in row.items() if k not in timed} for row in csv.DictReader(file)]
+    return load_file(job["model_folder"] / "weights.safetensors"), rows
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_killed_anywhere_and_started_again(tmp_path, family):
+    whole, killed = job_of(tmp_path / "whole", family), job_of(tmp_path / "killed", family)
+    train_system(**whole)
+    # Before anything was saved; within an epoch; half-way through writing the state; in validation.
+    for point, count in (("step", 1), ("step", 6), ("save", 4), ("validation", 4), ("end", 1)):
+        assert run_child(killed, point, count) == -signal.SIGKILL
+        assert list(killed["resume_folder"].glob("*.pt")) or (point, count) == ("step", 1)
+        assert killed["model_folder"].exists() == (point == "end")
+    assert run_child(killed) == 0
+    (weights, history), (weights_killed, history_killed) = result(whole), result(killed)
+    assert history_killed == history and len(history) == 5
+    assert weights_killed.keys() == weights.keys()
+    for name, value in weights.items():
+        assert torch.equal(weights_killed[name], value), name
+    assert not killed["resume_folder"].exists()
+
+
+def test_the_state_of_other_inputs_is_left_alone(tmp_path, caplog):
+    job = job_of(tmp_path, "conv_transformer")
+    assert run_child(job, "step", 3) == -signal.SIGKILL
+    [state] = job["resume_folder"].glob("*.pt")
+    settings = job["settings"] | {"training": job["settings"]["training"] | {"epochs": 2}}
+    with caplog.at_level(logging.INFO):
+        train_system(**{**job, "settings": settings})
+    assert f"Ignored {state}" in caplog.text and "Resumed" not in caplog.text
+    whole = make_corpus(tmp_path / "whole")
+    train_system(settings=settings, **whole)
+    assert all(torch.equal(result(job)[0][k], v) for k, v in result(whole)[0].items())
+
+
+def test_the_digest_knows_every_input(tmp_path, monkeypatch):
+    """Each change alone gives another name to the state."""
+    names = []
+
+    def spy(inputs):
+        names.append(digest(inputs))
+        return names[-1]
+
+    monkeypatch.setattr("captioner.training.train.digest", spy)
+    job = job_of(tmp_path / "a", "conv_transformer")
+    settings = job["settings"] | {"training": job["settings"]["training"] | {"epochs": 1}}
+    other_model = settings | {"model": settings["model"] | {"dropout": 0.1}}
+    without_validation = make_corpus(tmp_path / "b", validation=False)
+    for change in (
+        {},
+        {"settings": settings | {"title": "Another title"}},
+        {"seed": 2},
+        {"settings": other_model},
+        {"code": "other"},
+        {"annotations": without_validation["annotations"]},
+    ):
+        train_system(**{**job, "settings": settings, **change})
+    assert names[0] == names[1]
+    assert len(set(names)) == len(names) - 1
+
+
+def test_generators_are_restored(tmp_path):
+    model = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.Adam(model.parameters())
+    resume = ResumeFile(tmp_path / "resume", "abc")
+    resume.save(TrainingState(epoch=3, n_batches=2, loss=1.5), model, optimizer)
+    expected = torch.rand(3)
+    state = resume.load(model, optimizer)
+    assert torch.equal(torch.rand(3), expected)
+    assert (state.epoch, state.n_batches, state.loss) == (3, 2, 1.5)

@@ -1,0 +1,129 @@
+"""A tiny corpus on disk in the forms that training reads, and a system's settings for it."""
+
+import hashlib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from captioner.corpus.tables import Annotation, write_annotations
+from captioner.store.shards import shard_schema
+from captioner.store.statistics import compute_statistics
+from captioner.text.vocabulary import build_vocabulary
+
+FRONTEND = SimpleNamespace(settings={"kind": "logmel", "n_mels": 6}, n_features=6)
+VOCABULARY = {
+    "text_rule": "task",
+    "order": "frequency",
+    "specials": "first",
+    "minimum_count": 1,
+    "unknown": False,
+}
+NAMES = ["a.b.c (1).wav", "it's [loud] 'ü'.wav", "Été, pluie.wav", "a.b.d.wav", "x.wav", "y z.wav"]
+WORDS = "rain falls on a tin roof while the wind howls and one dog barks far away".split()
+MODELS = {
+    "dcase_baseline": {"n_hidden": 16, "n_steps": 12},
+    "conv_transformer": {"n_channels": [4, 8], "n_hidden": 16, "n_feedforward": 32},
+}
+TRAINING = {
+    "batching": "pairs",
+    "batch_size": 4,
+    "captions_per_clip": 2,
+    "optimizer": "adam",
+    "learning_rate": 1e-3,
+    "weight_decay": 0.0,
+    "warmup_epochs": 0,
+    "schedule": "constant",
+    "epochs": 3,
+    "patience": 10,
+    "minimum_delta": 0.0,
+    "gradient_clip_norm": 1.0,
+    "label_smoothing": 0.0,
+    "padding_in_loss": False,
+    "validation_drop_last": False,
+    "specaugment": None,
+}
+
+
+def captions_of(name: str, n: int = 5) -> tuple[str, ...]:
+    """Captions of 3 to 9 words that depend on the name alone."""
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+    generator = np.random.default_rng(seed)
+    return tuple(
+        " ".join(generator.choice(WORDS, size=3 + k + seed % 3)).capitalize() + "."
+        for k in range(n)
+    )
+
+
+def write_shard(path: Path, features: dict[str, np.ndarray]) -> Path:
+    """Write features by hand, as `captioner.store.shards` lays them out."""
+    schema = shard_schema(FRONTEND)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with pq.ParquetWriter(path, schema, compression="none") as writer:
+        for name, values in features.items():
+            row = [[name], [len(values)], [values.astype("<f4").tobytes()]]
+            writer.write_batch(pa.record_batch(row, schema=schema))
+    return path
+
+
+def features_of(names: list[str], seed: int) -> dict[str, np.ndarray]:
+    """Random features of 5 to 12 frames, with a mean and a scale of their own."""
+    generator = np.random.default_rng(seed)
+    return {
+        name: -3 + 2 * generator.standard_normal((int(generator.integers(5, 13)), 6))
+        for name in names
+    }
+
+
+def make_corpus(folder: Path, *, validation: bool = True) -> dict[str, Any]:
+    """Write a corpus of six development and four validation clips; give the job's arguments."""
+    splits = (
+        {"development": NAMES, "validation": NAMES[:4]} if validation else {"development": NAMES}
+    )
+    shards, annotations = {}, {}
+    for seed, (split, names) in enumerate(splits.items()):
+        features = features_of(names, seed)
+        parts = [names[0::2], names[1::2]]
+        shards[split] = [
+            write_shard(
+                folder / f"features/{split}/{shard}.parquet",
+                {name: features[name] for name in part},
+            )
+            for shard, part in enumerate(parts)
+        ]
+        annotations[split] = folder / f"annotations/{split}.parquet"
+        write_annotations(
+            annotations[split], [Annotation(name, captions_of(name)) for name in names]
+        )
+    statistics = folder / "statistics.json"
+    compute_statistics(shards["development"]).save(statistics)
+    vocabulary = folder / "vocabulary.json"
+    texts = [text for name in NAMES for text in captions_of(name)]
+    build_vocabulary(texts, VOCABULARY, ["tiny"]).save(vocabulary)
+    return {
+        "system": "small",
+        "seed": 1,
+        "features": {"logmel": shards},
+        "annotations": annotations,
+        "statistics": {"logmel": statistics},
+        "vocabulary": vocabulary,
+        "trained_on": [{"corpus": "tiny", "splits": ["development"]}],
+        "model_folder": folder / "out" / "model",
+        "history": folder / "out" / "history.csv",
+        "resume_folder": folder / "out" / "resume",
+        "threads": 1,
+    }
+
+
+def make_settings(family: str = "conv_transformer", **training: Any) -> dict[str, Any]:
+    """Give a system's resolved settings; keywords change the training."""
+    return {
+        "title": "A small system",
+        "family": family,
+        "frontends": ["logmel"],
+        "model": MODELS[family],
+        "training": TRAINING | training,
+    }
