@@ -17,7 +17,7 @@ from captioner.corpus.synthetic.dsp import (
     tone,
     wander,
 )
-from captioner.corpus.synthetic.source import Manner, Noun, Source, sequence, verb
+from captioner.corpus.synthetic.source import EventSequence, Manner, Noun, Source, verb
 
 
 def bird_phrases(rng: Rng, count: int) -> list[Waveform]:
@@ -100,7 +100,7 @@ def bee(rng: Rng, n: int, manner: Manner) -> Waveform:
 SOURCES = (
     Source(
         "songbird",
-        sequence(bird_phrases, 1.1, jitter=0.25),
+        EventSequence(bird_phrases, 1.1, jitter=0.25),
         (Noun("bird"), Noun("songbird"), Noun("small bird")),
         (verb("chirp"), verb("sing"), verb("tweet"), verb("whistle", "a short phrase")),
         repeats=True,
@@ -114,7 +114,7 @@ SOURCES = (
     ),
     Source(
         "dog",
-        sequence(barks, 0.75, jitter=0.25),
+        EventSequence(barks, 0.75, jitter=0.25),
         (Noun("dog"), Noun("hound")),
         (verb("bark"), verb("bark", "at something"), verb("yap", gerund="yapping")),
         repeats=True,
@@ -123,7 +123,7 @@ SOURCES = (
     ),
     Source(
         "frog",
-        sequence(croaks, 0.95),
+        EventSequence(croaks, 0.95),
         (Noun("frog"), Noun("toad")),
         (verb("croak"), verb("croak", "in a pond"), verb("call", "from a pond")),
         repeats=True,

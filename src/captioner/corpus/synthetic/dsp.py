@@ -38,7 +38,10 @@ def noise(rng: Rng, n: int, low_hz: float, high_hz: float, slope_db: float = 0.0
     frequency = np.fft.rfftfreq(n_fft, 1 / SAMPLE_RATE_HZ).astype(np.float32)
     frequency[0] = frequency[1]
     below, above = np.float32(low_hz) / frequency, frequency / np.float32(high_hz)
-    gain = 1 / np.sqrt((1 + below**8) * (1 + above**8))
+    for ratio in (below, above):
+        for _ in range(3):
+            np.square(ratio, out=ratio)  # to the 8th power, without the slow power function
+    gain = 1 / np.sqrt((1 + below) * (1 + above))
     if slope_db:
         gain *= frequency ** np.float32(slope_db / 6.02)  # 6.02 dB: twice the amplitude
     parts = rng.standard_normal(2 * len(gain), dtype=np.float32)
@@ -88,13 +91,14 @@ def strike(
     return faded(resonate(impulse, frequencies_hz, decays_s, gains), 0.0, 0.01)
 
 
-def tone(frequency_hz: Waveform, harmonics: Values = (1.0,), phase: float = 0) -> Waveform:
+def tone(frequency_hz: Waveform, harmonics: Values = (1.0,)) -> Waveform:
     """Give a tone whose pitch follows `frequency_hz` (n,); `harmonics` are partials' amplitudes."""
-    angle = phase + 2 * np.pi * np.cumsum(frequency_hz) / SAMPLE_RATE_HZ
-    total = np.zeros(len(frequency_hz))
-    for number, amplitude in enumerate(harmonics, start=1):
-        if amplitude:
-            total += amplitude * np.sin(number * angle)
+    angle = 2 * np.pi / SAMPLE_RATE_HZ * np.cumsum(frequency_hz)
+    partial, before, twice_cosine = np.sin(angle), np.zeros(len(angle)), 2 * np.cos(angle)
+    total = harmonics[0] * partial
+    for amplitude in harmonics[1:]:  # sin(k x) = 2 cos(x) sin((k - 1) x) - sin((k - 2) x)
+        partial, before = twice_cosine * partial - before, partial
+        total += amplitude * partial
     return total
 
 
@@ -110,8 +114,9 @@ def wander(rng: Rng, n: int, rate_hz: float, low: float, high: float) -> Wavefor
     targets = rng.uniform(low, high, n_targets)
     position = times(n) * rate_hz + rng.uniform()
     index = position.astype(np.int64)
-    weight = (1 - np.cos(np.pi * (position - index))) / 2  # cosine: no corners to be heard
-    return targets[index] * (1 - weight) + targets[index + 1] * weight
+    weight = position - index
+    weight *= weight * (3 - 2 * weight)  # smoothstep: no corners to be heard
+    return targets[index] + weight * np.diff(targets)[index]
 
 
 def envelope(n: int, attack_s: float, decay_s: float) -> Waveform:

@@ -20,7 +20,7 @@ from captioner.corpus.synthetic.dsp import (
     tone,
     wander,
 )
-from captioner.corpus.synthetic.source import Manner, Noun, Source, sequence, verb
+from captioner.corpus.synthetic.source import EventSequence, Manner, Noun, Source, verb
 
 SIREN_LOW_HZ, SIREN_HIGH_HZ = 600.0, 1400.0
 SIREN_PERIOD_S = {"slow": 4.0, None: 1.8, "fast": 0.35}  # wail and yelp of an electronic siren
@@ -96,10 +96,8 @@ def hum(rng: Rng, n: int, manner: Manner) -> Waveform:
     """Mains hum: a transformer sings at twice the mains frequency (50 or 60 Hz) and multiples."""
     mains = rng.choice([50.0, 60.0])
     amplitudes = np.array([0.25, 1.0, 0.1, 0.5, 0.08, 0.35, 0.05, 0.2, 0.03, 0.12])
-    total = 0.03 * noise(rng, n, 80, 1500, -4)
-    for number, amplitude in enumerate(amplitudes * rng.uniform(0.6, 1.4, 10), start=1):
-        total += amplitude * np.sin(2 * np.pi * (number * mains * times(n) + rng.uniform()))
-    return total * wander(rng, n, 1, 0.85, 1.0)
+    sound = tone(np.full(n, mains), amplitudes * rng.uniform(0.6, 1.4, len(amplitudes)))
+    return sound * wander(rng, n, 1, 0.85, 1.0) + 0.03 * noise(rng, n, 80, 1500, -4)
 
 
 def static(rng: Rng, n: int, manner: Manner) -> Waveform:
@@ -219,7 +217,7 @@ SOURCES = (
     ),
     Source(
         "alarm",
-        sequence(beeps, 0.55, jitter=0.0),
+        EventSequence(beeps, 0.55, jitter=0.0),
         (Noun("alarm"), Noun("smoke alarm"), Noun("electronic alarm")),
         (verb("beep"), verb("go", "off", third="goes"), verb("sound", "in high beeps")),
         repeats=True,
@@ -228,7 +226,7 @@ SOURCES = (
     ),
     Source(
         "telephone",
-        sequence(rings, 1.7, jitter=0.02),
+        EventSequence(rings, 1.7, jitter=0.02),
         (Noun("telephone"), Noun("phone"), Noun("old telephone")),
         (verb("ring"), verb("ring", "with a bell"), verb("ring", "without an answer")),
         repeats=True,
@@ -236,7 +234,7 @@ SOURCES = (
     ),
     Source(
         "saw",
-        sequence(saw_strokes, 0.42, jitter=0.06),
+        EventSequence(saw_strokes, 0.42, jitter=0.06),
         (Noun("person"), Noun("carpenter"), Noun("someone", "")),
         (
             verb("saw", "wood"),

@@ -17,7 +17,7 @@ from captioner.corpus.synthetic.dsp import (
     tone,
     wander,
 )
-from captioner.corpus.synthetic.source import Manner, Noun, Source, sequence, verb
+from captioner.corpus.synthetic.source import EventSequence, Manner, Noun, Source, verb
 
 
 def rain(rng: Rng, n: int, manner: Manner) -> Waveform:
@@ -166,14 +166,14 @@ SOURCES = (
     ),
     Source(
         "thunder",
-        sequence(thunderclaps, 2.4),
+        EventSequence(thunderclaps, 2.4),
         (Noun("thunder", ""), Noun("thunder", "the"), Noun("thunderstorm")),
         (verb("rumble"), verb("roll", "across the sky"), verb("boom", "in the sky")),
         repeats=True,
     ),
     Source(
         "dripping",
-        sequence(drops, 0.6, jitter=0.2),
+        EventSequence(drops, 0.6, jitter=0.2),
         (Noun("water", ""), Noun("faucet"), Noun("tap")),
         (verb("drip", gerund="dripping"), verb("drip", "into a basin", gerund="dripping")),
         paced=True,

@@ -16,7 +16,7 @@ from captioner.corpus.synthetic.dsp import (
     to_samples,
     tone,
 )
-from captioner.corpus.synthetic.source import Noun, Source, sequence, verb
+from captioner.corpus.synthetic.source import EventSequence, Noun, Source, verb
 
 # Partials of a tuned church bell, of its strike note: hum, prime, tierce, quint, nominal, deciem,
 # superquint, octave nominal (Fletcher and Rossing, The Physics of Musical Instruments, 21.11).
@@ -166,7 +166,7 @@ def fireworks(rng: Rng, count: int) -> list[Waveform]:
 SOURCES = (
     Source(
         "bell",
-        sequence(bell_strikes, 1.4, jitter=0.03),
+        EventSequence(bell_strikes, 1.4, jitter=0.03),
         (Noun("bell"), Noun("church bell"), Noun("large bell")),
         (verb("ring"), verb("toll"), verb("chime")),
         repeats=True,
@@ -174,7 +174,7 @@ SOURCES = (
     ),
     Source(
         "clock",
-        sequence(ticks, 0.5, jitter=0.0),
+        EventSequence(ticks, 0.5, jitter=0.0),
         (Noun("clock"), Noun("wall clock"), Noun("mechanical clock")),
         (verb("tick"), verb("tick", "away"), verb("tick", "the seconds")),
         paced=True,
@@ -182,7 +182,7 @@ SOURCES = (
     ),
     Source(
         "footsteps_gravel",
-        sequence(gravel_steps, 0.58, jitter=0.05),
+        EventSequence(gravel_steps, 0.58, jitter=0.05),
         (Noun("person"), Noun("someone", ""), Noun("man")),
         (
             verb("walk", "on gravel"),
@@ -193,7 +193,7 @@ SOURCES = (
     ),
     Source(
         "footsteps_wood",
-        sequence(wood_steps, 0.58, jitter=0.05),
+        EventSequence(wood_steps, 0.58, jitter=0.05),
         (Noun("person"), Noun("someone", ""), Noun("man")),
         (
             verb("walk", "on a wooden floor"),
@@ -205,7 +205,7 @@ SOURCES = (
     ),
     Source(
         "knocking",
-        sequence(knocks, 1.1),
+        EventSequence(knocks, 1.1),
         (Noun("person"), Noun("someone", ""), Noun("visitor")),
         (
             verb("knock", "on a door"),
@@ -218,7 +218,7 @@ SOURCES = (
     ),
     Source(
         "typing",
-        sequence(key_strokes, 0.2, jitter=0.4),
+        EventSequence(key_strokes, 0.2, jitter=0.4),
         (Noun("person"), Noun("someone", ""), Noun("typist")),
         (
             verb("type", "on a keyboard"),
@@ -230,7 +230,7 @@ SOURCES = (
     ),
     Source(
         "door",
-        sequence(creaks, 1.4, jitter=0.2),
+        EventSequence(creaks, 1.4, jitter=0.2),
         (Noun("door"), Noun("old door"), Noun("wooden door"), Noun("door hinge")),
         (verb("creak"), verb("squeak"), verb("open", "with a creak")),
         repeats=True,
@@ -238,7 +238,7 @@ SOURCES = (
     ),
     Source(
         "hammering",
-        sequence(hammer_blows, 0.62, jitter=0.06),
+        EventSequence(hammer_blows, 0.62, jitter=0.06),
         (Noun("hammer"), Noun("metal hammer")),
         (
             verb("hit", "a nail", gerund="hitting"),
@@ -251,7 +251,7 @@ SOURCES = (
     ),
     Source(
         "fireworks",
-        sequence(fireworks, 1.5, jitter=0.25),
+        EventSequence(fireworks, 1.5, jitter=0.25),
         (Noun("firework"), Noun("rocket"), Noun("firework rocket")),
         (
             verb("explode", "in the sky"),

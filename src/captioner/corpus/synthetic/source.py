@@ -68,22 +68,26 @@ class Source:
     indoors: bool = False  # may be met inside a room
 
 
-def sequence(events: Events, interval_s: float, jitter: float = 0.15) -> Synthesis:
-    """Make a synthesis that plays events at jittered intervals, at least three, or one if once.
+@dataclass(frozen=True)
+class EventSequence:
+    """A synthesis that plays events at jittered intervals: at least three, or one if once.
 
-    `jitter` is the standard deviation of an interval as a share of it.
+    A class, not a closure: sources travel between processes.
     """
 
-    def synthesise(rng: Rng, n: int, manner: Manner) -> Waveform:
+    events: Events
+    interval_s: float  # between onsets, at the usual pace
+    jitter: float = 0.15  # standard deviation of an interval, as a share of it
+
+    def __call__(self, rng: Rng, n: int, manner: Manner) -> Waveform:
+        """Give n samples."""
         if manner.once:
-            (event,) = events(rng, 1)
+            (event,) = self.events(rng, 1)
             latest = max(1, min(n // 3, n - len(event)))
             starts = np.array([rng.integers(0, latest)])
             return faded(scatter(n, starts, [event]), 0.0, 0.02)
-        spacing = min(to_samples(interval_s / manner.rate), n // 4)  # room for three
-        steps = spacing * np.clip(1 + jitter * rng.standard_normal(n // spacing + 2), 0.5, 1.5)
+        spacing = min(to_samples(self.interval_s / manner.rate), n // 4)  # room for three
+        steps = spacing * np.clip(1 + self.jitter * rng.standard_normal(n // spacing + 2), 0.5, 1.5)
         starts = (rng.uniform(0, spacing / 2) + np.cumsum(steps) - steps[0]).astype(np.int64)
         starts = starts[starts < n - min(spacing // 2, to_samples(0.1))]
-        return faded(scatter(n, starts, events(rng, len(starts))), 0.0, 0.02)
-
-    return synthesise
+        return faded(scatter(n, starts, self.events(rng, len(starts))), 0.0, 0.02)
