@@ -16,7 +16,7 @@ METRICS = ["bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "meteor", "cider",
 ODD_NAMES = [
     "plain.wav",
     "two.dots.in name (1).wav",
-    'quotes "and" <b>tags</b> & [brackets].wav',
+    'quotes "and" <b>tags & [brackets].wav',
     "naïve café – 雨.wav",
 ]
 HOSTILE = "a dog barks <script>alert(1)</script> \"loudly\" & 'often'"

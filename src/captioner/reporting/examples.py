@@ -23,6 +23,7 @@ MP3_COMPRESSION = 0.6  # of libsndfile's 0 to 1, variable rate: about 60 kbit/s 
 WINDOW_S = 0.046  # as long as the task's front-end
 N_BANDS, MAX_COLUMNS = 96, 640  # size of a spectrogram in pixels
 DYNAMIC_RANGE_DB = 80
+LOWEST_TOP_DB = -66  # a tone 60 dB below full scale: silence stays dark
 LOWEST_HZ = 40
 
 log = logging.getLogger(__name__)
@@ -142,11 +143,12 @@ def write_mp3(path: Path, waveform: np.ndarray, sample_rate_hz: int) -> None:
 def write_spectrogram(path: Path, waveform: np.ndarray, sample_rate_hz: int) -> None:
     """Draw (n_samples,) float32 as a mel spectrogram in dB below the clip's maximum (WebP)."""
     n_window = max(round(WINDOW_S * sample_rate_hz), 16)
-    transform = ShortTimeFFT(hann(n_window, sym=False), hop=n_window // 2, fs=sample_rate_hz)
+    window = hann(n_window, sym=False)
+    transform = ShortTimeFFT(window, n_window // 2, sample_rate_hz, scale_to="magnitude")
     waveform = np.pad(waveform, (0, max(0, n_window - len(waveform))))
     power = transform.spectrogram(waveform)  # (n_bins, n_columns)
-    level = 10 * np.log10(_bands(power, transform.f, sample_rate_hz) + 1e-12)
-    top = level.max()
+    level = 10 * np.log10(_bands(power, transform.f, sample_rate_hz) + 1e-16)
+    top = max(level.max(), LOWEST_TOP_DB)
     imsave(
         path,
         level,

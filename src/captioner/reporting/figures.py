@@ -13,6 +13,7 @@ from captioner.reporting.svg import INK, SERIES, draw
 
 SEED_STYLES = ("-", "--", ":", "-.")  # seeds share the colour of their curve
 N_BINS = 24
+LEGEND_ROOM = 1.3  # an axis that much longer than its data has room for two lines of legend
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def spider_figure(
         for kind, name in (("system", "blue:"), ("trivial", "orange:"), ("published", "green:"))
         if kind in kinds
     )
-    svg = draw(plot, identifier, f"SPIDEr per system: {listed}.", (7.2, 0.75 + 0.36 * len(labels)))
+    svg = draw(plot, identifier, f"SPIDEr per system: {listed}.", (5.6, 0.7 + 0.32 * len(labels)))
     return Figure(svg, f"SPIDEr, the mean of CIDEr and SPICE ({shown}).")
 
 
@@ -86,7 +87,7 @@ def learning_figures(title: str, trainings: Sequence[Training], identifier: str)
                     axes.plot(history.epoch, values, style, color=colour, label=name + seed)
             _mark_best(axes, training)
         axes.legend()
-        _finish(axes, "Loss", "cross-entropy (nats per token)")
+        _finish(axes, "Loss", "loss (nats per token)")
 
     def learning_rate(axes: Axes) -> None:
         for i, training in enumerate(trainings):
@@ -103,9 +104,9 @@ def learning_figures(title: str, trainings: Sequence[Training], identifier: str)
         axes.set_ylim(bottom=0)
         _finish(axes, "Time per epoch", "wall time (s)")
 
-    told = "; ".join(_told(training) for training in trainings)
+    told = " ".join(_told(training) for training in trainings)
     return [
-        Figure(draw(losses, f"{identifier}-loss", f"{title}, loss per epoch. {told}."), told),
+        Figure(draw(losses, f"{identifier}-loss", f"{title}, loss per epoch. {told}"), told),
         Figure(draw(learning_rate, f"{identifier}-rate", f"{title}, learning rate per epoch."), ""),
         Figure(draw(seconds, f"{identifier}-time", f"{title}, seconds per epoch."), ""),
     ]
@@ -144,9 +145,9 @@ def histogram_figure(
                 linewidth=1.8,
                 label=split,
             )
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, axes.get_ylim()[1] * LEGEND_ROOM)
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=whole))
-        axes.legend()
+        axes.legend(loc="upper center", ncols=3)
         axes.set_title(title)
         axes.set_xlabel(unit)
         axes.set_ylabel("share of the split (%)")
@@ -175,7 +176,7 @@ def _told(training: Training) -> str:
     if training.best_epoch in history.epoch:
         loss = history.validation_loss[history.epoch.index(training.best_epoch)]
         said += f", best (ring) epoch {training.best_epoch}, validation loss {loss:.3f}"
-    return said
+    return said + "."
 
 
 def _finish(axes: Axes, title: str, y_label: str) -> None:
@@ -185,5 +186,5 @@ def _finish(axes: Axes, title: str, y_label: str) -> None:
     axes.set_ylabel(y_label)
 
 
-def _shortened(label: str, longest: int = 34) -> str:
+def _shortened(label: str, longest: int = 30) -> str:
     return label if len(label) <= longest else label[: longest - 1] + "…"

@@ -15,6 +15,8 @@ INK, RULE = "#1b1f24", "#d4d8de"
 # Wong's colour-blind-safe palette (Nature Methods 8:441, 2011), the strong colours first.
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 
+LARGEST_PX_PER_INCH = 125  # beyond it, the letters are larger than those of the page
+
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be searched and read aloud
     "svg.hashsalt": "captioner",  # the same drawing gives the same bytes
@@ -64,10 +66,10 @@ def draw(
         stream = io.StringIO()
         metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
         figure.savefig(stream, format="svg", transparent=True, metadata=metadata)
-    return _inline(stream.getvalue(), identifier, alt)
+    return _inline(stream.getvalue(), identifier, alt, round(size[0] * LARGEST_PX_PER_INCH))
 
 
-def _inline(drawing: str, identifier: str, alt: str) -> str:
+def _inline(drawing: str, identifier: str, alt: str, max_width_px: int) -> str:
     """Cut the drawing down to an `<svg>` with a name, its own ids and the page's colours."""
     body = drawing[drawing.index("<svg") :].strip()
     head, inside = body.split(">", 1)
@@ -77,7 +79,8 @@ def _inline(drawing: str, identifier: str, alt: str) -> str:
     inside = re.sub(r'\bid="', f'id="{identifier}-', inside)
     inside = re.sub(r'href="#', f'href="#{identifier}-', inside)
     inside = inside.replace("url(#", f"url(#{identifier}-").replace("xlink:href", "href")
-    return f'<svg {found[0]} role="img" aria-label="{escape(alt)}">{_themed(inside)}'
+    head = f'{found[0]} role="img" aria-label="{escape(alt)}" style="max-width: {max_width_px}px"'
+    return f"<svg {head}>{_themed(inside)}"
 
 
 def _themed(drawing: str) -> str:

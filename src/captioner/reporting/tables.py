@@ -146,7 +146,7 @@ def split_row(split: str, clips: Sequence[Clip], annotations: Sequence[Annotatio
 
 def duration_text(seconds: float) -> str:
     """Write a time for people: `0.8 s`, `42 s`, `3 min 05 s`, `2 h 07 min`."""
-    if seconds < 10:
+    if seconds < 9.95:  # from here on it would read 10.0
         return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:

@@ -1,0 +1,310 @@
+"""The report as a whole: the page of a small result tree, read back by a parser."""
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+from PIL import Image
+from reporting_tree import HOSTILE, METRICS, ODD_NAMES, write_tree
+
+from captioner.errors import InputError
+from captioner.reporting.content import ReportContent
+from captioner.reporting.report import build_report
+
+VOID = {"meta", "link", "img", "br", "input"}
+
+
+class Page(HTMLParser):
+    """The elements of a page with their text, the tables by caption, and the nesting checked."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.tables: dict[str, list[list[str]]] = {}
+        self.texts: dict[str, list[str]] = {}
+        self._open: list[tuple[str, list[str]]] = []
+        self._rows: list[list[str]] = []
+        self._caption = ""
+        self.feed(html)
+        self.close()
+        assert not self._open, f"never closed: {self._open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append((tag, []))
+        if tag == "table":
+            self._rows, self._caption = [], f"without caption {len(self.tables)}"
+        if tag == "tr":
+            self._rows.append([])
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        for _, parts in self._open:
+            parts.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        opened, parts = self._open.pop()
+        assert opened == tag, f"</{tag}> closes <{opened}>"
+        text = " ".join("".join(parts).split())
+        self.texts.setdefault(tag, []).append(text)
+        if tag in ("td", "th"):
+            self._rows[-1].append(text)
+        elif tag == "caption":
+            self._caption = text
+        elif tag == "table":
+            self.tables.setdefault(self._caption, []).extend(self._rows)
+
+    def table(self, start: str) -> list[list[str]]:
+        (found,) = [rows for caption, rows in self.tables.items() if caption.startswith(start)]
+        return found
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    root = tmp_path_factory.mktemp("tree with spaces")
+    content = write_tree(root / "results")
+    build_report(content, root / "report")
+    return content, root / "report"
+
+
+@pytest.fixture(scope="module")
+def page(tree: tuple[dict[str, Any], Path]) -> Page:
+    return Page((tree[1] / "index.html").read_text(encoding="utf-8"))
+
+
+def test_score_table_has_the_numbers_of_the_files(tree: Any, page: Page) -> None:
+    content, _ = tree
+    header, *rows = page.table("Scores on the split evaluation")
+    names = "BLEU-1 BLEU-2 BLEU-3 BLEU-4 ROUGE-L METEOR CIDEr SPICE SPIDEr"
+    assert " ".join(header[3:12]) == names
+    assert len(rows) == 4
+    for row, system in zip(rows, content["systems"], strict=False):
+        found = json.loads(Path(system["scores"]["evaluation"]["json"]).read_text())
+        expected = [f"{found['metrics'][metric]:.3f}" for metric in METRICS]
+        assert [cell.removesuffix(" (best)") for cell in row[3:12]] == expected
+        assert row[12] == "4"
+    assert [row[0] for row in rows] == [
+        "Small Transformer, seed 1",
+        "Small Transformer, seed 2",
+        "Typical caption trivial",
+        "DCASE 2021 baseline published",
+    ]
+    assert [cell.endswith("(best)") for cell in rows[0][3:12]] == [True] * 9
+    assert not any("best" in cell for row in rows[1:] for cell in row)
+    assert rows[0][1:3] == ["beam3", "1"]
+    assert rows[2][1:3] == ["–", "–"]
+    assert [row[13] for row in rows] == ["0", "1", "0", "–"]
+    published = ["0.378", "0.119", "0.050", "0.017", "0.263", "0.078", "0.075", "0.028", "0.051"]
+    assert rows[3][3:12] == published
+
+
+def test_empty_predictions_are_named(page: Page) -> None:
+    (details,) = [text for text in page.texts["details"] if "are empty" in text]
+    assert details == f"Small Transformer, seed 2: 1 of 4 predictions are empty {ODD_NAMES[1]}"
+
+
+def test_synthetic_and_notes_are_shown(page: Page) -> None:
+    assert "synthetic" in page.texts["title"][0]
+    assert "synthetic" in page.texts["h1"][0]
+    assert any(text.startswith("Synthetic corpus") for text in page.texts["p"])
+    assert page.texts["aside"] == ["About this run The demo cuts the corpus to 4 clips."]
+
+
+def test_everything_is_escaped(tree: Any, page: Page) -> None:
+    assert len(page.all("script")) == 1, "only the page's own script"
+    assert not page.all("i"), "a caption became markup"
+    assert HOSTILE in page.texts["li"]
+    assert "a <i>good</i> caption 0" in page.texts["td"]
+    assert any("</code><script>x</script>" in text for text in page.texts["pre"])
+    assert not any((a["href"] or "").startswith("javascript") for a in page.all("a"))
+    assert "CC BY 3.0" in page.texts["a"]
+    names = [attributes["data-name"] for attributes in page.all("article")]
+    assert sorted(names, key=ODD_NAMES.index) == ODD_NAMES  # type: ignore[arg-type]
+
+
+def test_audio_and_spectrograms_can_be_opened(tree: Any, page: Page) -> None:
+    content, folder = tree
+    names = [attributes["data-name"] for attributes in page.all("article")]
+    players = page.all("audio")
+    assert len(players) == 4
+    for name, player, picture in zip(names, players, page.all("img"), strict=True):
+        source = Path(content["splits"]["evaluation"]["clips"]).parents[1] / "audio" / str(name)
+        original, copy = soundfile.info(source), soundfile.info(folder / str(player["src"]))
+        assert copy.format == "MP3"
+        assert copy.duration == pytest.approx(original.duration, abs=0.06)
+        assert player["preload"] == "none"
+        with Image.open(folder / str(picture["src"])) as image:
+            image.load()
+            assert image.height == 96
+        assert str(name) in str(picture["alt"])
+    assert all(str(player["src"]).isascii() for player in players)
+
+
+def test_examples_show_every_system_and_all_references(page: Page) -> None:
+    rows = page.tables["Captions of the systems"]
+    assert rows.count(["System", "Caption", "SPIDEr"]) == 4
+    assert rows[1:4] == [
+        ["Small Transformer, seed 1", "a <i>good</i> caption 0", "0.300"],
+        ["Small Transformer, seed 2", "a <i>good</i> caption 0", "0.200"],
+        ["Typical caption", "a dog barks", "0.050"],
+    ]
+    assert ["Small Transformer, seed 2", "empty", "0.210"] in rows
+    assert [len(ol.split("reference")) for ol in page.texts["ol"]] == [5] * 4
+
+
+def test_data_cost_and_provenance(page: Page) -> None:
+    splits = page.table("Splits")
+    assert splits[1][:2] == ["development", "development-training"]
+    assert splits[1][2:5] == ["4", "0.00", "20"]
+    assert splits[3][:5] == ["test", "evaluation (Clotho: testing)", "4", "0.00", "no captions"]
+    warning = page.table("Checks of the split evaluation")[1]
+    assert warning == ["warning", "silent clips", "none", "1", ODD_NAMES[0]]
+    assert page.table("Time and memory")[1] == [
+        "train_system",
+        "2",
+        "1 min 31 s",
+        "100 %",
+        "1 min 30 s",
+        "2 min 20 s",
+        "812",
+    ]
+    assert page.table("Size")[1][2] == "1\u202f234\u202f567".replace("\u202f", " ")
+    trained = page.table("What each system was trained on")
+    assert trained[1][1:4] == ["1", "tiny, development + validation", "logmel-dcase"]
+    assert trained[3][2] == "trivial: no training"
+    assert page.table("Vocabularies")[1][1:3] == ["3", "tiny, development"]
+    assert ["torch", "2.15"] in page.table("Versions")
+    assert any("0123456789ab" in text for text in page.texts["code"])
+
+
+def test_learning_has_a_row_per_seed_and_pictures_with_names(page: Page) -> None:
+    _, first, second = page.table("Trainings")
+    best = 4 / 9 + 0.05 * 9
+    expected = ["Small Transformer", "1", "12", "9", f"{best + 0.02:.3f}", "2.5 s", "30 s"]
+    assert first == expected
+    assert second[4] == f"{best + 0.04:.3f}"
+    drawings = page.all("svg")
+    assert len(drawings) == 1 + 3 + 2, "SPIDEr, three of the training, two histograms"
+    assert all(drawing["role"] == "img" and drawing["aria-label"] for drawing in drawings)
+
+
+def test_page_is_accessible_and_loads_nothing_from_elsewhere(tree: Any, page: Page) -> None:
+    _, folder = tree
+    html = (folder / "index.html").read_text(encoding="utf-8")
+    assert len(html.encode()) < 5_000_000
+    for tag, attributes in page.elements:
+        for name in ("src", "href", "poster", "data", "srcset", "xlink:href"):
+            target = attributes.get(name) or ""
+            external = "//" in target and not (tag == "a" and name == "href")
+            assert not external, f"<{tag} {name}={target}>"
+            if target.startswith("#"):
+                assert f'id="{target[1:]}"' in html
+    assert "@import" not in html
+    assert "fetch(" not in html
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert all(attributes.get("scope") in ("col", "row") for attributes in page.all("th"))
+    assert not any(caption.startswith("without") for caption in page.tables)
+    assert page.all("html") == [{"lang": "en"}]
+
+
+def test_reports_of_the_same_content_agree(tree: Any, tmp_path: Path) -> None:
+    content, folder = tree
+    build_report(ReportContent.from_dict(content), tmp_path / "again")
+    names = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    again = tmp_path / "again"
+    assert names == sorted(str(p.relative_to(again)) for p in again.rglob("*") if p.is_file())
+    for name in names:
+        if name != "index.html":  # it holds the time
+            assert (folder / name).read_bytes() == (again / name).read_bytes()
+
+
+def test_folder_is_replaced_and_kept_when_a_report_fails(tree: Any, tmp_path: Path) -> None:
+    content, _ = tree
+    folder = tmp_path / "report"
+    folder.mkdir()
+    (folder / "old.txt").write_text("old")
+    broken = {**content, "vocabularies": {"task": str(tmp_path / "absent.json")}}
+    with pytest.raises(FileNotFoundError, match=r"absent\.json"):
+        build_report(broken, folder)
+    assert [p.name for p in folder.iterdir()] == ["old.txt"]
+    build_report(content, folder)
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "audio",
+        "index.html",
+        "scores.txt",
+        "spectrograms",
+    ]
+    assert [p.name for p in tmp_path.iterdir()] == ["report"]
+
+
+def test_corpus_that_is_not_clotho_has_no_published_row(tree: Any, tmp_path: Path) -> None:
+    content, _ = tree
+    corpus = {**content["corpus"], "clotho": False, "synthetic": False}
+    build_report({**content, "corpus": corpus, "notes": []}, tmp_path / "report")
+    page = Page((tmp_path / "report/index.html").read_text(encoding="utf-8"))
+    assert len(page.table("Scores on the split evaluation")) == 1 + 3
+    assert "synthetic" not in " ".join(page.texts["h1"] + page.texts["title"] + page.texts["p"])
+    assert not page.all("aside")
+
+
+def test_nothing_scored_nothing_trained(tree: Any, tmp_path: Path) -> None:
+    content, _ = tree
+    bare = {
+        **content,
+        "systems": [{"name": "x", "title": "Outside", "seed": 0, "decoding": "given"}],
+        "benchmarks": {},
+        "commit": None,
+    }
+    build_report(bare, tmp_path / "report")
+    page = Page((tmp_path / "report/index.html").read_text(encoding="utf-8"))
+    said = page.texts["p"]
+    assert "No split was scored." in said
+    assert "No training history: nothing was trained in this run." in said
+    assert "No clips to listen to: no split was scored." in said
+    assert page.table("What each")[1] == ["Outside", "–", "no model in this run"]
+    assert not page.all("audio")
+
+
+def test_damaged_clip_is_shown_without_audio(tmp_path: Path) -> None:
+    content = write_tree(tmp_path / "results")
+    damaged = tmp_path / "results/audio" / ODD_NAMES[2]
+    damaged.chmod(0o644)
+    damaged.write_text("not audio")
+    build_report(content, tmp_path / "report")
+    page = Page((tmp_path / "report/index.html").read_text(encoding="utf-8"))
+    assert len(page.all("audio")) == 3
+    assert len(page.all("article")) == 4
+    (said,) = [text for text in page.texts["p"] if text.startswith("No audio:")]
+    assert ODD_NAMES[2] in said
+
+
+def test_scores_without_a_metric_are_refused(tmp_path: Path) -> None:
+    content = write_tree(tmp_path / "results")
+    path = Path(content["systems"][0]["scores"]["evaluation"]["json"])
+    scores = json.loads(path.read_text())
+    del scores["metrics"]["spice"]
+    path.write_text(json.dumps(scores))
+    with pytest.raises(InputError, match=r"scores\.json: no score spice; found bleu_1"):
+        build_report(content, tmp_path / "report")
+
+
+def test_examples_are_ranked_by_the_systems_that_are_not_trivial(tree: Any, tmp_path: Path) -> None:
+    content, _ = tree
+    path = Path(content["systems"][2]["scores"]["evaluation"]["parquet"])
+    table = pq.read_table(path)
+    assert table["spider"].to_pylist() == pytest.approx([0.05, 0.06, 0.07, 0.08])
+    build_report({**content, "n_examples": 2}, tmp_path / "report")
+    page = Page((tmp_path / "report/index.html").read_text(encoding="utf-8"))
+    found = [(a["data-name"], float(str(a["data-spider"]))) for a in page.all("article")]
+    assert found == [(ODD_NAMES[0], pytest.approx(0.25)), (ODD_NAMES[3], pytest.approx(0.28))]

@@ -1,0 +1,109 @@
+"""The tables of the report and the text table of the terminal."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reporting_tree import write_system
+
+from captioner.reporting.content import ReportContent, System, system_labels
+from captioner.reporting.examples import choose
+from captioner.reporting.loading import read_costs
+from captioner.reporting.tables import duration_text, licence_text, phrase, score_rows, score_table
+
+
+def row(root: Path, name: str, base: float, **changes: object) -> dict:
+    system = {"name": name, "title": name.title(), "seed": 1, "decoding": "greedy"}
+    return {**system, **write_system(root / name, {"a.wav": "a dog"}, base), **changes}
+
+
+def test_score_table_in_a_terminal(tmp_path: Path) -> None:
+    systems = [
+        row(tmp_path, "good", 0.25),
+        row(tmp_path, "typical", 0.1, trivial=True),
+    ]
+    lines = score_table(systems, clotho=True).splitlines()
+    assert lines[0].split()[2:] == [
+        "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "METEOR", "CIDEr", "SPICE", "SPIDEr",
+        "Clips",
+    ]  # fmt: skip
+    assert lines[2].split() == ["Good", *[f"{0.2504 + i / 1000:.3f}*" for i in range(9)], "1"]
+    assert lines[3].startswith("Typical [trivial]")
+    assert lines[4].startswith("DCASE 2021 baseline [published]")
+    assert lines[4].split()[-2:] == ["0.051", "1045"]
+    assert "published" not in score_table(systems)
+    assert len({line.rindex("0.") for line in lines[2:]}) == 1, "columns are aligned"
+
+
+def test_ties_are_all_best_and_unscored_systems_have_no_row(tmp_path: Path) -> None:
+    systems = [
+        System.from_dict(row(tmp_path, "one", 0.25)),
+        System.from_dict(row(tmp_path, "two", 0.25)),
+        System("three", "Three", 1, "greedy"),
+    ]
+    rows = score_rows(systems, "evaluation")
+    assert [found.label for found in rows] == ["One", "Two"]
+    assert all(len(found.best) == 9 for found in rows)
+    assert score_rows(systems, "validation", clotho=True) == []
+
+
+@pytest.mark.parametrize("seed, decoding, expected", [
+    (1, "greedy", ["A", "A"]),
+    (2, "greedy", ["A, seed 1", "A, seed 2"]),
+    (1, "beam3", ["A, greedy", "A, beam3"]),
+    (2, "beam3", ["A, seed 1, greedy", "A, seed 2, beam3"]),
+])  # fmt: skip
+def test_labels_name_what_differs(seed: int, decoding: str, expected: list[str]) -> None:
+    systems = [System("a", "A", 1, "greedy"), System("a", "A", seed, decoding)]
+    assert system_labels(systems) == expected
+
+
+def test_unknown_key_of_the_content_is_refused() -> None:
+    corpus = {"name": "x", "title": "X", "kind": "folder", "synthetic": False, "clotho": False}
+    given = {"corpus": corpus, "config": {}, "splits": {}, "systems": []}
+    assert ReportContent.from_dict(given).scored_splits == []
+    with pytest.raises(TypeError, match="typo"):
+        ReportContent.from_dict({**given, "typo": 1})
+    with pytest.raises(TypeError, match="titel"):
+        ReportContent.from_dict({**given, "systems": [{"name": "x", "titel": "X"}]})
+
+
+def test_chosen_clips_span_the_range() -> None:
+    spider = {f"{i:03d}.wav": float(v) for i, v in enumerate(np.random.default_rng(1).random(100))}
+    chosen = choose(spider, 24)
+    values = [spider[name] for name in chosen]
+    assert len(set(chosen)) == 24
+    assert values == sorted(values)
+    assert (values[0], values[-1]) == (min(spider.values()), max(spider.values()))
+    assert chosen == choose(dict(reversed(spider.items())), 24), "the order given plays no part"
+    assert choose({"b": 0.0, "a": 0.0}, 24) == ["a", "b"]
+    assert choose({}, 24) == []
+
+
+def test_costs_are_summed_per_rule(tmp_path: Path) -> None:
+    header = "s\th:m:s\tmax_rss\tcpu_time\n"
+    for name, text in {"a": "2.0\t0:00:02\t100\t3.5", "b": "4.0\t0:00:04\t50\t1.5"}.items():
+        (tmp_path / name).write_text(f"{header}{text}\n")
+    (tmp_path / "c").write_text(f"{header}0.1\t0:00:00\tNA\tNA\n")
+    costs = read_costs({"short": [tmp_path / "c"], "long": [tmp_path / "a", tmp_path / "b"]})
+    assert [(c.rule, c.n_jobs, c.seconds, c.longest_s, c.cpu_s, c.peak_mb) for c in costs] == [
+        ("long", 2, 6.0, 4.0, 5.0, 100.0),
+        ("short", 1, 0.1, 0.1, None, None),
+    ]
+
+
+@pytest.mark.parametrize("seconds, expected", [
+    (0.04, "0.0 s"), (9.94, "9.9 s"), (9.96, "10 s"), (59.4, "59 s"), (59.6, "1 min 00 s"),
+    (185, "3 min 05 s"), (3599.6, "1 h 00 min"), (7620, "2 h 07 min"), (360000, "100 h 00 min"),
+])  # fmt: skip
+def test_durations_for_people(seconds: float, expected: str) -> None:
+    assert duration_text(seconds) == expected
+
+
+def test_licences_and_phrases() -> None:
+    assert licence_text("http://creativecommons.org/licenses/by-nc/3.0/") == "CC BY-NC 3.0"
+    assert licence_text("https://creativecommons.org/publicdomain/zero/1.0/") == "CC0 1.0"
+    assert licence_text("Sampling+") == "Sampling+"
+    assert phrase({"corpus": "x", "splits": ["development", "validation"]}) == (
+        "x, development + validation"
+    )
