@@ -56,6 +56,16 @@ def test_an_unusable_file_is_named(tmp_path, settings):
         frontend_features(build_frontend(settings), tmp_path / "x.y.wav")
 
 
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+def test_samples_far_beyond_full_scale_are_named(tmp_path, settings):
+    noise = np.random.default_rng(0).normal(size=5000)
+    soundfile.write(tmp_path / "x.wav", noise * 1e30, 44100, subtype="FLOAT")
+    with pytest.raises(InputError, match=r"x\.wav: found samples up to \d\.\d+e\+30"):
+        frontend_features(build_frontend(settings), tmp_path / "x.wav")
+    soundfile.write(tmp_path / "x.wav", noise * 1e5, 44100, subtype="FLOAT")
+    frontend_features(build_frontend(settings), tmp_path / "x.wav")
+
+
 def test_features_do_not_import_torch(repository):
     code = (
         "import sys, captioner.audio.logmel, captioner.store.statistics;"

@@ -4,6 +4,7 @@ import json
 import pickle
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,22 @@ write_shard(clips, 0, 1, Killed(), output)
     assert not output.exists()
     write_shard(clips, 0, 1, Framed(), output)
     assert len(FeatureStore([output])) == len(clips)
+
+
+def test_memory_does_not_grow_with_the_shard(tmp_path, clips):
+    class Large(Framed):
+        peaks: list[int] = []  # noqa: RUF012
+
+        def __call__(self, waveform):
+            self.peaks.append(tracemalloc.get_traced_memory()[0] + pa.total_allocated_bytes())
+            return np.zeros((2**17, 2), np.float32)  # 1 MB
+
+    tracemalloc.start()
+    write_shard(clips, 0, 1, Large(), tmp_path / "0.parquet")
+    tracemalloc.stop()
+    assert len(Large.peaks) == len(clips) > 10
+    assert Large.peaks[-1] - Large.peaks[0] < 4 * 2**20
+    assert (tmp_path / "0.parquet").stat().st_size > len(clips) * 2**20
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path, clips):

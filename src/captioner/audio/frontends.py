@@ -43,4 +43,10 @@ def frontend_features(frontend: FrontEnd, path: str | Path) -> np.ndarray:
     Raises `InputError` naming the file if it cannot be used.
     """
     waveform, sample_rate_hz = read_audio(path)
-    return frontend(resample(waveform, sample_rate_hz, frontend.sample_rate_hz))
+    features = frontend(resample(waveform, sample_rate_hz, frontend.sample_rate_hz))
+    if not np.isfinite(features).all():
+        raise InputError(
+            f"{path}: found samples up to {abs(waveform).max():.3g}, whose features are not "
+            "finite, expected a full scale of 1. Export the file again or leave it out."
+        )
+    return features

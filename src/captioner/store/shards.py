@@ -57,7 +57,11 @@ def write_shard(
     ):
         for clip in mine:
             features = frontend_features(frontend, clip.path)  # (n_frames, n_features)
-            row = [[clip.file_name], [len(features)], [features.astype(DTYPE).tobytes()]]
+            row = [
+                [clip.file_name],
+                [len(features)],
+                [features.astype(DTYPE, copy=False).tobytes()],
+            ]
             writer.write_batch(pa.record_batch(row, schema=schema))
             progress.advance()
 
