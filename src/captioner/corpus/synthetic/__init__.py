@@ -1,5 +1,5 @@
 """The embedded corpus `synthetic`: computed soundscapes, captions from a grammar.
 
-`sources` (families of sound) -> `soundscape` (scenes) -> `grammar` (captions) -> `generate`
-(files).
+`sources` (families of sound) -> `soundscape` (scenes) -> `grammar` (captions) -> `plans` (clips)
+-> `generate` (files).
 """

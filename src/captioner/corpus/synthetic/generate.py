@@ -5,36 +5,30 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import py7zr
 import soundfile
 
 from captioner.corpus.registry import Entry, write_registry
 from captioner.corpus.synthetic.dsp import SAMPLE_RATE_HZ
-from captioner.corpus.synthetic.grammar import draw_captions, words
-from captioner.corpus.synthetic.soundscape import Scene, draw_scene, render_scene, to_int16
-from captioner.corpus.synthetic.sources import SOURCES
+from captioner.corpus.synthetic.files import CORPUS, REGISTRY, published_files
+from captioner.corpus.synthetic.plans import (
+    SPLITS,
+    ClipPlan,
+    Settings,
+    development_words,
+    plan_clip,
+    random_streams,
+)
+from captioner.corpus.synthetic.soundscape import render_scene, to_int16
 from captioner.errors import InputError
 from captioner.job import Progress, atomic_path
 
-CORPUS = "synthetic"
-SPLITS = ("development", "validation", "evaluation", "test")  # test: no captions
 SHORTEST_S = 3.0  # two sources one after another need that much
-SCENES = 20  # drawn for a clip until the known words suffice
 WRITTEN_AT = 1609459200  # time stamp in the archives, 2021-01-01 UTC: same seed, same bytes
-AUTHORS = (
-    "synthetic",
-    "Générateur synthétique",
-    "Jürgen Synthese",
-    "Señal Sintética",
-    "Ångström Syntes",
-    "Synthèse, Noëlle",
-)
 LICENCE = "http://creativecommons.org/publicdomain/zero/1.0/"
 CAPTION_COLUMNS = ("file_name", *(f"caption_{number}" for number in range(1, 6)))
 METADATA_COLUMNS = (
@@ -48,26 +42,6 @@ METADATA_COLUMNS = (
 )
 TEST_METADATA_COLUMNS = ("file_name", "manufacturer", "license")
 METADATA_ENCODING = "iso-8859-1"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a corpus depends on."""
-
-    seed: int
-    n_development: int
-    duration_s: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class ClipPlan:
-    """A clip before its sound: what it is called, what is heard, how long, how it is described."""
-
-    file_name: str
-    scene: Scene
-    duration_s: float
-    captions: tuple[str, ...]  # empty for test
-    author: str
 
 
 def generate_corpus(
@@ -107,13 +81,13 @@ def generate_corpus(
             wavs.mkdir()
             _make_reproducible(wavs, 0o755)
             work = partial(_write_clip, settings, split, known, wavs)
-            archive = temporary / f"{CORPUS}_audio_{split}.7z"
-            plans = _archived(archive, wavs, run(work, range(clips[split])), progress)
-            files = {"audio_archive": archive, **_write_tables(temporary, split, plans)}
+            files = {kind: temporary / name for (_, kind), name in published_files([split]).items()}
+            made = run(work, range(clips[split]))
+            _write_tables(files, split, _archived(files["audio_archive"], wavs, made, progress))
             wavs.rmdir()
             entries += [_entry(split, kind, file, folder) for kind, file in files.items()]
-        write_registry(temporary / f"{CORPUS}.tsv", entries)
-    return folder / f"{CORPUS}.tsv"
+        write_registry(temporary / REGISTRY, entries)
+    return folder / REGISTRY
 
 
 def _check(clips: dict[str, int], duration_s: tuple[float, float]) -> None:
@@ -147,82 +121,11 @@ def _mapping(processes: int) -> Iterator[Callable[..., Iterable]]:
         yield partial(pool.map, chunksize=4)
 
 
-def _streams(settings: Settings, split: str, index: int) -> list[np.random.Generator]:
-    """Give a clip's own generators: for its description and for its sound."""
-    sequence = np.random.SeedSequence(settings.seed, spawn_key=(SPLITS.index(split), 0, index))
-    return [np.random.default_rng(child) for child in sequence.spawn(2)]
-
-
-def _source_name(settings: Settings, split: str, index: int) -> str:
-    """Give a clip's first source: each comes once, in random order, before any comes again."""
-    names = sorted(SOURCES)
-    turn, place = divmod(index, len(names))
-    sequence = np.random.SeedSequence(settings.seed, spawn_key=(SPLITS.index(split), 1, turn))
-    return names[np.random.default_rng(sequence).permutation(len(names))[place]]
-
-
-def plan_clip(
-    settings: Settings, split: str, index: int, known: frozenset[str] | None = None
-) -> ClipPlan:
-    """Describe a clip; validation and evaluation use `known` words only.
-
-    Scenes are drawn until the known words suffice for five captions. Where they do not (a handful
-    of development clips), the clip is a new rendering of a development clip's scene.
-    """
-    rng, _ = _streams(settings, split, index)
-    duration_s = rng.uniform(*settings.duration_s)
-    name = _source_name(settings, split, index)
-    captions: tuple[str, ...] | None = ()
-    for _ in range(SCENES):
-        scene = draw_scene(rng, name)
-        captions = draw_captions(scene, rng, known) if split != "test" else ()
-        if captions is not None:
-            break
-    else:
-        model = plan_clip(settings, "development", index % settings.n_development)
-        scene, captions = model.scene, model.captions
-    author = AUTHORS[rng.integers(len(AUTHORS))]
-    file_name = _file_name(scene.parts[0].source.name, index)
-    return ClipPlan(file_name, scene, duration_s, captions, author)
-
-
-def _file_name(source: str, index: int) -> str:
-    """Name a clip as people name recordings: dots, spaces, brackets, commas, non-ASCII letters.
-
-    Two of each twelve differ only after the first dot.
-    """
-    match index % 12:
-        case 1:
-            return f"{source}.{index:05d}.take.2 [mono].wav"
-        case 2:
-            return f"field recording {index:05d}.east.wav"
-        case 3:
-            return f"field recording {index - 1:05d}.west.wav"
-        case 4:
-            return f"{source} près de l'étang {index:05d}.wav"
-        case 5:
-            return f"{index:05d} {source}, (A & B) 50%.wav"
-        case 6:
-            return f"Straße #{index:05d} {source}.wav"
-        case _:
-            return f"{source}_{index:05d}.wav"
-
-
-def development_words(settings: Settings) -> set[str]:
-    """Give the words of all development captions (no sound is made)."""
-    return {
-        word
-        for index in range(settings.n_development)
-        for caption in plan_clip(settings, "development", index).captions
-        for word in words(caption)
-    }
-
-
 def _write_clip(
     settings: Settings, split: str, known: frozenset[str], folder: Path, index: int
 ) -> ClipPlan:
     plan = plan_clip(settings, split, index, known)
-    _, rng = _streams(settings, split, index)
+    _, rng = random_streams(settings, split, index)
     waveform = render_scene(plan.scene, rng, round(plan.duration_s * SAMPLE_RATE_HZ))
     path = folder / plan.file_name
     soundfile.write(path, to_int16(waveform), SAMPLE_RATE_HZ, subtype="PCM_16")
@@ -251,34 +154,43 @@ def _archived(
             yield plan
 
 
-def _write_tables(folder: Path, split: str, plans: Iterable[ClipPlan]) -> dict[str, Path]:
-    """Write the captions (not for test) and the metadata of a split; give their paths by kind."""
-    captions_path = folder / f"{CORPUS}_captions_{split}.csv"
-    metadata_path = folder / f"{CORPUS}_metadata_{split}.csv"
+def _write_tables(files: dict[str, Path], split: str, plans: Iterable[ClipPlan]) -> None:
+    """Write the metadata of a split, and its captions where `files` has a place for them."""
     test = split == "test"
-    with (
-        captions_path.open("w", encoding="utf-8", newline="") as captions_file,
-        metadata_path.open("w", encoding=METADATA_ENCODING, newline="") as metadata_file,
-    ):
-        captions = csv.writer(captions_file, lineterminator="\r\n")
-        metadata = csv.writer(metadata_file, delimiter=";" if test else ",", lineterminator="\r\n")
-        captions.writerow(CAPTION_COLUMNS)
+    with ExitStack() as stack:
+        metadata = csv.writer(
+            stack.enter_context(
+                files["metadata"].open("w", encoding=METADATA_ENCODING, newline="")
+            ),
+            delimiter=";" if test else ",",
+            lineterminator="\r\n",
+        )
         metadata.writerow(TEST_METADATA_COLUMNS if test else METADATA_COLUMNS)
+        captions = None
+        if "captions" in files:
+            captions = csv.writer(
+                stack.enter_context(files["captions"].open("w", encoding="utf-8", newline="")),
+                lineterminator="\r\n",
+            )
+            captions.writerow(CAPTION_COLUMNS)
         for index, plan in enumerate(plans):
-            captions.writerow([plan.file_name, *plan.captions])
-            row = [plan.file_name, plan.author, LICENCE]
-            if not test:
-                row[1:1] = [
-                    ";".join(part.source.name for part in plan.scene.parts),
-                    str(index),
-                    f"{CORPUS}:{split}/{index}",
-                    f"[0, {round(plan.duration_s * SAMPLE_RATE_HZ)}]",
-                ]
-            metadata.writerow(row)
-    if test:
-        captions_path.unlink()
-        return {"metadata": metadata_path}
-    return {"captions": captions_path, "metadata": metadata_path}
+            metadata.writerow(_metadata_row(split, index, plan))
+            if captions:
+                captions.writerow([plan.file_name, *plan.captions])
+
+
+def _metadata_row(split: str, index: int, plan: ClipPlan) -> list[str]:
+    if split == "test":
+        return [plan.file_name, plan.author, LICENCE]
+    return [
+        plan.file_name,
+        ";".join(part.source.name for part in plan.scene.parts),
+        str(index),
+        f"{CORPUS}:{split}/{index}",
+        f"[0, {round(plan.duration_s * SAMPLE_RATE_HZ)}]",
+        plan.author,
+        LICENCE,
+    ]
 
 
 def _entry(split: str, kind: str, file: Path, folder: Path) -> Entry:
