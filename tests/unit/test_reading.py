@@ -97,8 +97,35 @@ def test_files_that_cannot_be_used(tmp_path, function):
         assert "expected" in str(raised.value)
 
 
+@pytest.mark.parametrize("suffix", ["wav", "aiff"])
+@pytest.mark.parametrize("function", [probe, read_audio])
+def test_a_pcm_file_cut_short_is_warned_of(tmp_path, caplog, suffix, function):
+    path = tmp_path / f"cut [1].{suffix}"
+    soundfile.write(path, tone(440, 44100, 1), 44100, subtype="PCM_16")
+    function(path)
+    assert not caplog.records
+    path.write_bytes(path.read_bytes()[:50_000])
+    function(path)
+    assert f"{path}: found 49" in caplog.text
+    assert "bytes of audio, expected the 88" in caplog.text
+    assert len(read_audio(path)[0]) == round(probe(path).duration_s * 44100) < 25_000
+
+
+def test_a_wav_of_unknown_length_is_fine(tmp_path, caplog):
+    """As written to a pipe: the sizes in its header are the largest possible."""
+    path = tmp_path / "piped.wav"
+    soundfile.write(path, tone(440, 44100), 44100, subtype="PCM_16")
+    whole = bytearray(path.read_bytes())
+    for chunk in (b"RIFF", b"data"):
+        size_at = whole.index(chunk) + 4
+        whole[size_at : size_at + 4] = b"\xff\xff\xff\xff"
+    path.write_bytes(whole)
+    assert read_audio(path)[0] == pytest.approx(tone(440, 44100), abs=2**-15)
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("suffix", ["flac", "mp3"])
-def test_a_file_cut_short_is_named(tmp_path, suffix):
+def test_a_compressed_file_cut_short_is_named(tmp_path, suffix):
     path = tmp_path / f"cut.{suffix}"
     soundfile.write(path, np.random.default_rng(0).normal(size=44100) * 0.1, 44100)
     whole = path.read_bytes()

@@ -1,5 +1,7 @@
 """Read and resample audio: any format, rate, width and channel count that libsndfile knows."""
 
+import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +16,11 @@ from captioner.errors import InputError
 # 20-bit quality, librosa's default: aliases stay below the noise of 16-bit audio.
 RESAMPLING_QUALITY = "HQ"
 INT16_SCALE = np.float32(2.0**-15)  # full scale of 16-bit audio is 1.0, as libsndfile has it
+# How libsndfile's header log tells a wav or aiff with fewer bytes than its header promises.
+CUT_SHORT = re.compile(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", re.MULTILINE)
+STREAM_BYTES = 2**30  # programs that write to a pipe promise a size near 2 or 4 GiB
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,8 @@ class AudioInfo:
 def probe(path: str | Path) -> AudioInfo:
     """Read an audio file's header only.
 
-    Raises `InputError` naming the file if it is absent, unreadable or has no samples.
+    A wav cut short is warned of and used as far as it goes. Raises `InputError` naming the file if
+    it is absent, unreadable or has no samples.
     """
     with _open(path) as sound:
         return AudioInfo(
@@ -43,8 +51,9 @@ def probe(path: str | Path) -> AudioInfo:
 def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
     """Read a whole file as (waveform (n_samples,) float32, sample rate in Hz).
 
-    Integer formats are scaled to [-1, 1); several channels are averaged. Raises `InputError`
-    naming the file if it is absent, unreadable, cut short, empty, or holds NaN or infinity.
+    Integer formats are scaled to [-1, 1); several channels are averaged. A wav cut short is warned
+    of and used as far as it goes. Raises `InputError` naming the file if it is absent, unreadable,
+    without samples, compressed and cut short, or if it holds NaN or infinity.
     """
     with _open(path) as sound:
         integers = sound.subtype == "PCM_16"  # most files: half the bytes and no check for NaN
@@ -90,6 +99,15 @@ def _open(path: str | Path) -> Iterator[soundfile.SoundFile]:
                 raise InputError(
                     f"{path}: found audio without samples, expected at least one. "
                     "Export the file again or leave it out."
+                )
+            cut = CUT_SHORT.search(sound.extra_info)
+            if cut and int(cut[2]) < int(cut[1]) < STREAM_BYTES:
+                log.warning(
+                    "%s: found %s bytes of audio, expected the %s of its header. The file is cut "
+                    "short: fetch or export it again; what is there is used.",
+                    path,
+                    cut[2],
+                    cut[1],
                 )
             yield sound
     except soundfile.LibsndfileError as error:
