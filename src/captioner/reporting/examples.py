@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from matplotlib.image import imsave
+from scipy.fft import next_fast_len
 from scipy.signal import ShortTimeFFT
 from scipy.signal.windows import hann
 
@@ -77,7 +78,7 @@ def write_examples(
     spider: Mapping[str, float],
     folder: Path,
 ) -> list[Example]:
-    """Write audio and spectrogram of each clip under `folder` and describe the clips for the page.
+    """Write audio and spectrogram of each clip and describe the clips for the page.
 
     A clip that cannot be read becomes an example without audio that says why, and a warning.
 
@@ -86,15 +87,13 @@ def write_examples(
         annotations: by file name.
         predictions: of every system, by file name.
         spider: by file name.
-        folder: the report's folder; `audio/` and `spectrograms/` are made in it.
+        folder: the report's folder; sounds and spectrograms go into its `audio/`.
     """
-    for kind in ("audio", "spectrograms"):
-        (folder / kind).mkdir()
     examples = []
     with Progress(total=len(clips), description="Examples", unit="clip") as progress:
         for clip in clips:
             identifier = "clip-" + hashlib.sha256(clip.file_name.encode()).hexdigest()[:10]
-            audio, picture = f"audio/{identifier}.mp3", f"spectrograms/{identifier}.webp"
+            audio, picture = f"audio/{identifier}.mp3", f"audio/{identifier}.webp"
             problem = ""
             try:
                 waveform, sample_rate_hz = read_audio(clip.path)
@@ -144,7 +143,13 @@ def write_spectrogram(path: Path, waveform: np.ndarray, sample_rate_hz: int) -> 
     """Draw (n_samples,) float32 as a mel spectrogram in dB below the clip's maximum (WebP)."""
     n_window = max(round(WINDOW_S * sample_rate_hz), 16)
     window = hann(n_window, sym=False)
-    transform = ShortTimeFFT(window, n_window // 2, sample_rate_hz, scale_to="magnitude")
+    transform = ShortTimeFFT(
+        window,
+        n_window // 2,
+        sample_rate_hz,
+        mfft=next_fast_len(n_window, real=True),
+        scale_to="magnitude",
+    )
     waveform = np.pad(waveform, (0, max(0, n_window - len(waveform))))
     power = transform.spectrogram(waveform)  # (n_bins, n_columns)
     level = 10 * np.log10(_bands(power, transform.f, sample_rate_hz) + 1e-16)

@@ -1,5 +1,6 @@
 """Build the report: one page and its audio, in a folder that can be zipped and sent."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -72,7 +73,7 @@ class Tables:
 
 
 def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> None:
-    """Write `folder/index.html`, `scores.txt`, `audio/` and `spectrograms/`; replace the folder.
+    """Write `index.html`, `scores.txt` and `audio/` (with spectrograms); replace the folder.
 
     The page loads nothing but its own folder: it works from disk and without a network.
 
@@ -94,6 +95,7 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
     scored = [_scored(content, split) for split in content.scored_splits]
     with atomic_path(folder) as temporary:
         temporary.mkdir()
+        (temporary / "audio").mkdir()
         heard = content.scored_splits[-1] if content.scored_splits else None
         examples = _examples(content, heard, tables[heard], temporary) if heard else []
         page = _environment().get_template("page.html")
@@ -115,7 +117,7 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
             },
             costs=loading.read_costs(content.benchmarks),
             described=described,
-            config=yaml.safe_dump(dict(content.config), sort_keys=False, allow_unicode=True),
+            config=_yaml(content.config),
         )
         (temporary / "index.html").write_text(html, encoding="utf-8")
         scores = [
@@ -137,6 +139,12 @@ def _environment() -> Environment:
     environment.filters["thousands"] = lambda n: f"{n:,}".replace(",", "\u202f")  # thin space
     environment.filters.update(time=duration_text, phrase=phrase, licence=licence_text)
     return environment
+
+
+def _yaml(config: Mapping[str, Any]) -> str:
+    """Write the configuration as YAML; through JSON, for plain types and without anchors."""
+    plain = json.loads(json.dumps(config))
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
 
 
 def _describe(systems: Sequence[System]) -> list[Described]:
