@@ -186,6 +186,22 @@ def test_finished_clips_leave_the_batch():
     assert model.rows_per_step == [4, 3, 3, 1, 1, 1]
 
 
+def test_a_search_stops_when_nothing_can_go_on():
+    class TwoWords(PrefixTable):
+        """After two words nothing but the end is possible, as after a baseline's last step."""
+
+        def logits(self, clip, prefix):
+            logits = super().logits(clip, prefix).copy()
+            if len(prefix) > 2:
+                logits[:EOS], logits[EOS + 1 :] = -np.inf, -np.inf
+            return logits
+
+    model = TwoWords(6)
+    (found,) = search(model, [0], beam_size=20, max_length=30)
+    assert_equal(found, exhaustive(model, 0, [3, 4, 5], 0, 2, 1.0))
+    assert model.rows_per_step == [20, 20, 20]
+
+
 def test_nan_is_an_error_that_says_so():
     class Diverged(PrefixTable):
         def logits(self, clip, prefix):

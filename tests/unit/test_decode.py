@@ -1,16 +1,19 @@
 """Decoding of clips with the real families: batches, padding, order, errors."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from small_models import FRONTEND, SETTINGS, random_features, small_model
 
-from captioner.audio.logmel import build
+from captioner.audio.frontends import build_frontend
 from captioner.decoding.beam import beam_search
 from captioner.decoding.decode import decode_clips
 from captioner.decoding.options import DecodingOptions
 from captioner.errors import InputError
-from captioner.store.shards import shard_schema
+from captioner.settings import read_yaml
+from captioner.store.shards import FeatureStore, shard_schema
 
 OPTIONS = DecodingOptions(beam_size=3, max_length=8, n_best=2, batch_size=4)
 # Names that differ only after the first dot, and lengths out of order; some clips of one frame.
@@ -73,8 +76,14 @@ def test_a_batch_of_64_is_64_batches_of_one(loaded):
 
 
 @pytest.mark.parametrize("family", list(SETTINGS))
-def test_batches_are_small_sorted_and_padded_on_the_right_side(family, monkeypatch):
+@pytest.mark.parametrize("equal_lengths", [True, False])
+@pytest.mark.parametrize("padding", ["front", "back"])
+def test_batches_are_small_sorted_and_padded_on_the_right_side(
+    family, equal_lengths, padding, monkeypatch
+):
     loaded = small_model(family)
+    monkeypatch.setattr(type(loaded.model), "equal_lengths", equal_lengths)
+    monkeypatch.setattr(type(loaded.model), "padding", padding)
     features = {name: values + 9 for name, values in random_features(LENGTHS).items()}
     batches = []
     encode = loaded.model.encode
@@ -87,22 +96,25 @@ def test_batches_are_small_sorted_and_padded_on_the_right_side(family, monkeypat
     decode_clips(loaded, {FRONTEND: features}, list(LENGTHS), OPTIONS)
     lengths = [n for _, n_frames in batches for n in n_frames.tolist()]
     assert lengths == sorted(LENGTHS.values())
+    by_length = {length: lengths.count(length) for length in lengths}
+    groups = by_length.values() if equal_lengths else [len(LENGTHS)]
+    assert len(batches) == sum(-(-size // OPTIONS.batch_size) for size in groups)
     for values, n_frames in batches:
         assert len(values) <= OPTIONS.batch_size
+        assert not equal_lengths or n_frames.unique().numel() == 1
         longest = int(n_frames.max())
         assert values.shape == (len(n_frames), longest, 8)
-        if loaded.model.equal_lengths:
-            assert n_frames.unique().numel() == 1
         for row, length in zip(values, n_frames.tolist(), strict=True):
-            own = (row != 0).all(1)
-            expected = torch.arange(longest) < length
-            assert torch.equal(
-                own, expected.flip(0) if loaded.model.padding == "front" else expected
-            )
-    if not loaded.model.equal_lengths:
-        assert len(batches) == -(-len(LENGTHS) // OPTIONS.batch_size)
-    # both kinds of family are there
-    assert {m.model.equal_lengths for m in map(small_model, SETTINGS)} == {True, False}
+            own = torch.arange(longest) < length
+            assert torch.equal((row != 0).all(1), own.flip(0) if padding == "front" else own)
+
+
+def test_the_families_differ_in_what_decoding_must_do():
+    models = [small_model(family).model for family in SETTINGS]
+    assert {(model.equal_lengths, model.padding) for model in models} == {
+        (True, "front"),
+        (False, "back"),
+    }
 
 
 def test_file_names_may_be_a_part_in_another_order(loaded):
@@ -117,13 +129,9 @@ def test_file_names_may_be_a_part_in_another_order(loaded):
 
 
 def test_features_come_from_a_store(loaded, tmp_path, repository):
-    pa = pytest.importorskip("pyarrow")
-    import pyarrow.parquet as pq
-
-    from captioner.settings import read_yaml
-    from captioner.store.shards import FeatureStore
-
-    frontend = build({**read_yaml(repository / "config/frontends/logmel-dcase.yaml"), "n_mels": 8})
+    frontend = build_frontend(
+        {**read_yaml(repository / "config/frontends/logmel-dcase.yaml"), "n_mels": 8}
+    )
     features = random_features(LENGTHS)
     schema = shard_schema(frontend)
     with pq.ParquetWriter(tmp_path / "0.parquet", schema, compression="none") as writer:

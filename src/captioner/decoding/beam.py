@@ -46,8 +46,7 @@ def beam_search(
         log_p = _allowed(logits, n_words, options, eos, banned)
         n_tokens = log_p.shape[1]
         candidates = (sums.unsqueeze(2) + log_p.view(len(clips), n_beams, n_tokens)).flatten(1)
-        # At most one candidate per beam ends, so that n_beams of these do not.
-        top = candidates.topk(min(2 * n_beams, candidates.shape[1]))
+        top = candidates.topk(2 * n_beams)  # at most one per beam ends: n_beams do not
         top_sums, top_index = top.values.cpu(), top.indices.cpu()  # (B, 2 K): one copy per step
         parents, tokens = top_index // n_tokens, top_index % n_tokens
         ends = tokens == eos

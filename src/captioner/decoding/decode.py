@@ -117,8 +117,8 @@ def _padded(
         longest = max(map(len, clips))
         padded = np.zeros((len(clips), longest, clips[0].shape[1]), dtype=np.float32)
         for row, clip in zip(padded, clips, strict=True):
-            place = slice(longest - len(clip), None) if padding == "front" else slice(len(clip))
-            row[place] = clip
+            start = longest - len(clip) if padding == "front" else 0
+            row[start : start + len(clip)] = clip
         values[name] = torch.from_numpy(padded).to(device)
         n_frames[name] = torch.tensor([len(clip) for clip in clips], device=device)
     return values, n_frames
