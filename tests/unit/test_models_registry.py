@@ -2,8 +2,10 @@
 
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
+import yaml
 
 from captioner.errors import InputError
 from captioner.models.registry import FAMILIES, build_model, restore_model
@@ -44,6 +46,20 @@ def test_wrong_type_of_a_list():
         build("conv_transformer", n_channels=8)
     with pytest.raises(InputError, match=r"n_channels is '8' \(str\); expected int"):
         build("conv_transformer", n_channels=["8"])
+
+
+CONFIG = Path(__file__).resolve().parents[2] / "config"
+SHIPPED = {
+    path.stem: system
+    for path in sorted((CONFIG / "systems").glob("*.yaml"))
+    if "family" in (system := yaml.safe_load(path.read_text(encoding="utf-8")))
+}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_systems_can_be_built(name):
+    family, settings = SHIPPED[name]["family"], SHIPPED[name]["model"]
+    assert build_model(family, settings, {"logmel": 64}, 500, 0, 1).n_parameters() > 0
 
 
 def test_missing_dims_are_named():

@@ -51,7 +51,7 @@ def save_model(
             **{name: version(name) for name in ("torch", "numpy", "safetensors")},
         },
     }
-    weights = {name: value.contiguous() for name, value in model.state_dict().items()}
+    weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         save_file(weights, temporary / WEIGHTS)
