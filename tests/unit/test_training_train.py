@@ -76,7 +76,7 @@ def test_trains_and_leaves_a_model_and_a_history(corpus, family, batching):
 @pytest.mark.parametrize("padding_in_loss", [False, True])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_best_weights_give_the_best_validation_loss(corpus, family, padding_in_loss):
-    """Loss of the stored model on the whole validation split, each clip in its own batch of four."""
+    """The stored model's loss on the validation split, worked out position by position."""
     settings = make_settings(
         family, epochs=6, learning_rate=0.05, label_smoothing=0.2, padding_in_loss=padding_in_loss
     )

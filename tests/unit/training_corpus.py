@@ -23,7 +23,7 @@ VOCABULARY = {
     "unknown": False,
 }
 NAMES = ["a.b.c (1).wav", "it's [loud] 'ü'.wav", "Été, pluie.wav", "a.b.d.wav", "x.wav", "y z.wav"]
-WORDS = "rain falls on a tin roof while the wind howls and one dog barks far away".split()
+WORDS = ["rain", "falls", "on", "a", "tin", "roof", "while", "wind", "howls", "and", "one", "dog"]
 MODELS = {
     "dcase_baseline": {"n_hidden": 16, "n_steps": 12},
     "conv_transformer": {"n_channels": [4, 8], "n_hidden": 16, "n_feedforward": 32},
