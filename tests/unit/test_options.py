@@ -6,6 +6,7 @@ import pytest
 
 from captioner.decoding.options import DecodingOptions
 from captioner.errors import InputError
+from captioner.settings import read_yaml
 
 
 def test_settings_of_a_decoding():
@@ -22,6 +23,15 @@ def test_n_best_is_the_beam_unless_given(n_best):
 
 def test_empty_settings_are_greedy():
     assert DecodingOptions.from_settings({}) == DecodingOptions(beam_size=1, n_best=1)
+
+
+def test_the_schema_of_the_config_says_the_same(repository):
+    schema = read_yaml(repository / "workflow" / "schemas" / "config.schema.yaml")
+    keys = schema["properties"]["decodings"]["additionalProperties"]["properties"]
+    defaults = dataclasses.asdict(DecodingOptions())
+    assert set(keys) == set(defaults)
+    for name, key in keys.items():
+        assert key.get("default", defaults[name]) == defaults[name]
 
 
 def test_options_are_frozen():
