@@ -250,7 +250,18 @@ class Trainer:
             "clips_per_s": round(state.n_clips / state.seconds, 3),
             "gradient_norm": state.gradient_norm / state.n_batches,
         }
-        log.info("Epoch %s", ", ".join(f"{key} {value}" for key, value in row.items()))
+        log.info(
+            "Epoch %d of %d: training loss %.4f, validation loss %s (best: epoch %d), "
+            "learning rate %.3g, %.1f s, %.1f clips/s",
+            epoch,
+            self.training["epochs"],
+            row["training_loss"],
+            "-" if validation_loss is None else f"{validation_loss:.4f}",
+            state.best_epoch,
+            row["learning_rate"],
+            row["seconds"],
+            row["clips_per_s"],
+        )
         state.history.append(row)
         state.epoch += 1
         state.n_batches = state.n_clips = 0
