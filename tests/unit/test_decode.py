@@ -1,5 +1,7 @@
 """Decoding of clips with the real families: batches, padding, order, errors."""
 
+import itertools
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -56,6 +58,39 @@ def test_batches_give_what_clips_alone_give(loaded):
         np.testing.assert_allclose([h.score for h in hypotheses], scores, atol=1e-5)
     scores = {round(hypotheses[0].score, 4) for hypotheses in found.values()}
     assert len(scores) == len(LENGTHS)  # a swap of two clips would be seen
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 1.0])
+def test_a_wide_beam_finds_what_scoring_every_caption_finds(loaded, length_penalty):
+    """Exhaustive search with `forward`: all captions of up to two words, clip by clip."""
+    features = random_features({"a.wav": 7, "b.wav": 4, "c.wav": 7})
+    vocabulary = loaded.vocabulary
+    words = [
+        t
+        for t in range(len(vocabulary))
+        if t not in (vocabulary.sos, vocabulary.eos, vocabulary.unk)
+    ]
+    captions = [c for n in range(3) for c in itertools.product(words, repeat=n)]
+    options = DecodingOptions(
+        beam_size=len(captions), n_best=50, max_length=2, length_penalty=length_penalty
+    )
+    found = decode_clips(loaded, {FRONTEND: features}, list(features), options)
+    for file_name, values in features.items():
+        scores = {}
+        for n in range(3):
+            chosen = [c for c in captions if len(c) == n]
+            tokens = torch.tensor([[vocabulary.sos, *c, vocabulary.eos] for c in chosen])
+            with torch.inference_mode():
+                memory = loaded.model.encode(
+                    {FRONTEND: torch.tensor(values)[None]}, {FRONTEND: torch.tensor([len(values)])}
+                )
+                log_p = loaded.model(memory, loaded.model.embed(tokens[:, :-1])).log_softmax(2)
+            sums = log_p.gather(2, tokens[:, 1:, None]).sum((1, 2)) / (n + 1) ** length_penalty
+            scores.update(zip(chosen, sums.tolist(), strict=True))
+        best = sorted(scores.values(), reverse=True)[:50]
+        np.testing.assert_allclose([h.score for h in found[file_name]], best, atol=1e-5)
+        for hypothesis in found[file_name]:
+            assert hypothesis.score == pytest.approx(scores[tuple(hypothesis.tokens)], abs=1e-5)
 
 
 def test_a_batch_of_64_is_64_batches_of_one(loaded):

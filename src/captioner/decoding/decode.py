@@ -13,9 +13,8 @@ from captioner.job import Progress
 from captioner.models.checkpoint import LoadedModel
 from captioner.store.shards import FeatureStore
 
-Features = Mapping[
-    str, Mapping[str, np.ndarray]
-]  # front-end -> file name -> (n_frames, n_features)
+# Front-end -> file name -> (n_frames, n_features)
+Features = Mapping[str, Mapping[str, np.ndarray]]
 
 
 def decode_clips(
@@ -39,20 +38,17 @@ def decode_batches(
 ) -> Iterator[dict[str, list[Hypothesis]]]:
     """Give the hypotheses batch by batch, short clips first; see `decode_clips`."""
     model, vocabulary = loaded.model, loaded.vocabulary
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(device)
     sources = _sources(loaded, features)
     lengths = _lengths(sources, file_names)
     banned = [vocabulary.sos, *([] if vocabulary.unk is None else [vocabulary.unk])]
     for batch in _batches(lengths, options.batch_size, model.equal_lengths):
         with torch.inference_mode():
-            memory = model.encode(*_padded(sources, batch, model.padding, _device(model)))
-        prefix = torch.full((len(batch), 1), vocabulary.sos, device=_device(model))
+            memory = model.encode(*_padded(sources, batch, model.padding, device))
+        prefix = torch.full((len(batch), 1), vocabulary.sos, device=device)
         hypotheses = beam_search(model, memory, prefix, options, vocabulary.eos, banned)
         yield dict(zip(batch, hypotheses, strict=True))
-
-
-def _device(model: torch.nn.Module) -> torch.device:
-    return next(model.parameters()).device
 
 
 def _sources(loaded: LoadedModel, features: Features) -> dict[str, Mapping[str, np.ndarray]]:
