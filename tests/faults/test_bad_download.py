@@ -1,5 +1,6 @@
 import hashlib
 import random
+from urllib.parse import quote
 
 import pytest
 from faulty_server import Behaviour, serve
@@ -125,6 +126,15 @@ def test_an_html_page_is_an_error_at_once(destination):
         fetch(entry(f"{url}/x"), destination)
     assert len(server.requests) == 1
     assert list(destination.parent.iterdir()) == []
+
+
+def test_a_mirror_that_lacks_the_file_is_passed_over(destination):
+    mirror, origin = Behaviour(statuses=[404]), Behaviour(PAYLOAD)
+    with serve(mirror) as first, serve(origin) as second:
+        fetch(entry(f"{second}/x"), destination, mirrors=[f"{first}/clotho/"])
+    assert only_file(destination) == PAYLOAD
+    assert [path for path, _ in mirror.requests] == [f"/clotho/{quote(NAME)}"]
+    assert [path for path, _ in origin.requests] == ["/x"]
 
 
 def test_no_server_is_an_error(destination):

@@ -91,3 +91,16 @@ def test_too_little_disk(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
     with pytest.raises(InputError, match="make room"):
         extract(tmp_path / "a.7z", tmp_path / "out", "development")
+
+
+def test_what_a_killed_job_left_is_not_used(tmp_path):
+    write_7z(tmp_path / "a.7z", {"development/x.wav": b"whole"})
+    left = tmp_path / ".unpacking-out" / "development"
+    left.mkdir(parents=True)
+    (left / "x.wav").write_bytes(b"ha")
+    (left / "y.wav").write_bytes(b"other")
+    extract(tmp_path / "a.7z", tmp_path / "out", "development")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {
+        "x.wav": b"whole"
+    }
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.7z", "out"]

@@ -5,7 +5,6 @@ import lzma
 import shutil
 import stat
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections import Counter
@@ -36,15 +35,19 @@ def extract(archive: str | Path, destination: str | Path, folder: str) -> None:
     """
     archive, destination = Path(archive), Path(destination)
     destination.parent.mkdir(parents=True, exist_ok=True)
+    holder = destination.with_name(f".unpacking-{destination.name}")
+    shutil.rmtree(holder, ignore_errors=True)  # what a killed job left
+    holder.mkdir()
     try:
-        with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".unpacking-") as holder:
-            listing = _unpack(archive, Path(holder))
-            _take_folder(archive, Path(holder), listing, folder, destination)
+        listing = _unpack(archive, holder)
+        _take_folder(archive, holder, listing, folder, destination)
     except DAMAGE as error:
         raise InputError(
             f"{archive} is damaged or cut short ({type(error).__name__}: {error}); expected a "
             "whole 7z or zip archive. What to do: delete it, and it will be fetched again"
         ) from error
+    finally:
+        shutil.rmtree(holder)
 
 
 def _unpack(archive: Path, holder: Path) -> dict[str, int]:
