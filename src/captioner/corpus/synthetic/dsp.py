@@ -103,9 +103,13 @@ def tone(frequency_hz: Waveform, harmonics: Values = (1.0,)) -> Waveform:
 
 
 def pulses(frequency_hz: Waveform) -> Waveform:
-    """Give one unit impulse per period of a moving frequency (n,): glottal or firing pulses."""
-    cycles = np.floor(np.cumsum(frequency_hz) / SAMPLE_RATE_HZ)
-    return np.diff(cycles, prepend=cycles[0])
+    """Give one unit impulse per period of a moving frequency, less their mean: (n,).
+
+    Glottal or firing pulses; without the mean no resonator passes a constant pressure on.
+    """
+    per_sample = frequency_hz / SAMPLE_RATE_HZ
+    cycles = np.floor(np.cumsum(per_sample))
+    return np.diff(cycles, prepend=cycles[0]) - per_sample
 
 
 def wander(rng: Rng, n: int, rate_hz: float, low: float, high: float) -> Waveform:
@@ -162,12 +166,17 @@ def pass_by(signal: Waveform, speed_m_s: float, closest_m: float, passage_s: flo
     """Move a source past the listener on a straight line: Doppler shift and 1/r gain, (n,).
 
     Emitted at time s from distance r(s), sound arrives at s + r(s) / c (Morse and Ingard,
-    Theoretical Acoustics, 11.2); `passage_s` is when the closest point is heard.
+    Theoretical Acoustics, 11.2); `passage_s` is when the closest point is heard. What was emitted
+    before the first sample and after the last is the signal's mirror image.
     """
-    t = times(len(signal))
-    distance_m = np.hypot(closest_m, speed_m_s * (t - passage_s))
-    arrival_s = t + (distance_m - closest_m) / SPEED_OF_SOUND_M_S
-    return np.interp(t, arrival_s, signal * (closest_m / distance_m))
+    n = len(signal)
+    farthest_m = speed_m_s * max(passage_s, n / SAMPLE_RATE_HZ - passage_s)
+    lead = min(n - 1, to_samples(farthest_m / SPEED_OF_SOUND_M_S))
+    emitted_s = np.arange(-lead, n + lead) / SAMPLE_RATE_HZ
+    distance_m = np.hypot(closest_m, speed_m_s * (emitted_s - passage_s))
+    arrival_s = emitted_s + (distance_m - closest_m) / SPEED_OF_SOUND_M_S
+    pressure = np.pad(signal, lead, mode="reflect") * (closest_m / distance_m)
+    return np.interp(times(n), arrival_s, pressure)
 
 
 def room_response(rng: Rng, decay_s: float) -> Waveform:
