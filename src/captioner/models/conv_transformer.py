@@ -30,7 +30,7 @@ class ConvTransformerDims(dims.Dims):
     n_heads: int = 4
     n_encoder_layers: int = 1
     n_decoder_layers: int = 2
-    n_feedforward: int = 512
+    n_feedforward: int = 256
     dropout: float = 0.2
     normalise: bool = True  # features by the statistics of the training split
 
