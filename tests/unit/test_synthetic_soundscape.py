@@ -73,10 +73,10 @@ def test_no_clipping_no_silence(name):
         assert (frames.std(axis=1) > 3).all()  # the recorder's own noise, at least
 
 
-@pytest.mark.parametrize("name", ["rain", "applause", "siren", "babble"])
+@pytest.mark.parametrize("name", SOURCES)
 def test_loud_is_louder_than_soft(name):
     loud, plain, soft = (render(Part(SOURCES[name], level=x)) for x in ("loud", None, "soft"))
-    assert decibels(loud, plain) > 6
+    assert decibels(loud, plain) > 6  # 10, less what the highest peaks have to come down
     assert decibels(plain, soft) == pytest.approx(14, abs=1.5)
 
 

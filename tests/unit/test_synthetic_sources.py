@@ -251,6 +251,11 @@ def test_noise_has_unit_rms_and_keeps_to_its_band():
         assert share_between(waveform, low, high) == pytest.approx(expected, abs=0.01)
 
 
+def test_noise_of_any_length_raises_no_warning():
+    with np.errstate(all="raise", under="ignore"):
+        assert np.isfinite(noise(np.random.default_rng(0), to_samples(40), 5000, 12500)).all()
+
+
 def test_pink_noise_has_equal_octaves():
     waveform = noise(np.random.default_rng(0), 441000, 20, 20000, slope_db=-3)
     octaves = [share_between(waveform, low, 2 * low) for low in (200, 800, 3200)]

@@ -39,6 +39,7 @@ def noise(rng: Rng, n: int, low_hz: float, high_hz: float, slope_db: float = 0.0
     frequency[0] = frequency[1]
     below, above = np.float32(low_hz) / frequency, frequency / np.float32(high_hz)
     for ratio in (below, above):
+        np.minimum(ratio, 1e4, out=ratio)  # -320 dB; further on single precision overflows
         for _ in range(3):
             np.square(ratio, out=ratio)  # to the 8th power, without the slow power function
     gain = 1 / np.sqrt((1 + below) * (1 + above))
