@@ -9,7 +9,7 @@ from captioner.corpus.synthetic.soundscape import Scene, draw_scene
 from captioner.corpus.synthetic.sources import SOURCES
 
 SPLITS = ("development", "validation", "evaluation", "test")  # test: no captions
-SCENES = 20  # drawn for a clip until the known words suffice
+SCENES = 10  # drawn for a clip until the known words suffice
 AUTHORS = (
     "synthetic",
     "Générateur synthétique",

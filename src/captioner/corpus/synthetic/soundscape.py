@@ -80,10 +80,22 @@ def draw_scene(rng: Rng, name: str) -> Scene:
     parts = [_draw_part(rng, s, indoors) for s in heard]
     if relation == "front":
         front, back = parts
-        if front.level == "soft" or front.distance == "far":
-            front = replace(front, level=None, distance=None)
-        parts = [front, replace(back, level=None, distance=None)]
+        parts = [_plain(front) if _is_weak(front) else front, _plain(back)]
+    if relation == "during" and any(map(_is_strong, parts)):  # it would drown the weak one
+        parts = [_plain(part) if _is_weak(part) else part for part in parts]
     return Scene(tuple(parts), relation, indoors)
+
+
+def _is_weak(part: Part) -> bool:
+    return part.level == "soft" or part.distance == "far"
+
+
+def _is_strong(part: Part) -> bool:
+    return part.level == "loud" or part.distance == "near"
+
+
+def _plain(part: Part) -> Part:
+    return replace(part, level=None, distance=None)
 
 
 def _draw_part(rng: Rng, source: Source, indoors: bool) -> Part:
