@@ -280,6 +280,23 @@ def test_missing_jars_are_named(tmp_path):
         pass
 
 
+def test_spice_out_of_memory_is_explained(java_folder, tmp_path):
+    with (
+        pytest.raises(InputError, match="SPICE ran out of memory"),
+        running_spice(
+            ["a dog"],
+            [["a dog"]],
+            tmp_path,
+            java_folder=java_folder,
+            cache_folder=None,
+            threads=1,
+            memory_mb=64,
+            timeout_s=120,
+        ) as process,
+    ):
+        spice_scores(process, tmp_path)
+
+
 def test_every_line_break_stays_in_its_caption(tmp_path):
     breaks = ["\n", "\r\n", "\r", "\v", "\f", "\x85", "\u2028", "\u2029"]
     lists = [[f"One{line_break}two." for line_break in breaks], ["", "Last", ""]]

@@ -40,10 +40,11 @@ class JavaProcess:
 
     def ask(self, line: str) -> str:
         """Send one line, return the answer's line."""
+        pipe = _open(self._process.stdin)
         try:
-            pipe = _open(self._process.stdin)
-            pipe.write(line.encode() + b"\n")
-            pipe.flush()
+            with self._time_limit():
+                pipe.write(line.encode() + b"\n")
+                pipe.flush()
         except BrokenPipeError:
             self._fail()
         return self.read_line()
