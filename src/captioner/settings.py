@@ -1,4 +1,4 @@
-"""Configuration: named YAML files, overrides on top, checked against closed schemas that fill defaults."""
+"""Configuration: named YAML files and overrides, checked against closed schemas with defaults."""
 
 import copy
 import difflib
@@ -137,7 +137,7 @@ def _explain(error: ValidationError) -> Iterator[str]:
         known = sorted(error.schema.get("properties", {}))
         for key in sorted(error.instance.keys() - set(known)):
             yield f"{where}: unknown key {key!r}{_suggest(key, known)}; known: {', '.join(known)}"
-    elif error.validator is None:  # the schema `false`
+    elif error.validator == "not":
         yield f"{where}: this key is not used together with the others here; remove it"
     else:
         yield f"{where}: {error.message}"

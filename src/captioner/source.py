@@ -1,4 +1,4 @@
-"""Digest of the code that a job runs, so that an edit reruns what depends on it and nothing else."""
+"""Digest of the code that a job runs: an edit reruns what depends on it, and nothing else."""
 
 import ast
 import hashlib

@@ -9,9 +9,10 @@ def main(snakemake):
     start_logging(snakemake.log[0])
     split = snakemake.wildcards.split
     annotations = read_annotations(snakemake.input.annotations)
+    paths = [*snakemake.input.earlier, *snakemake.input.later]
     others = {
         name: read_annotations(path)
-        for name, path in zip(snakemake.params.earlier, snakemake.input.earlier, strict=True)
+        for name, path in zip(snakemake.params.others, paths, strict=True)
     }
     captioned = any(clip.captions for clip in annotations)
     expected = expectations_of(snakemake.params.settings, split, captioned)

@@ -16,9 +16,7 @@ def main(snakemake):
         seed=int(wildcards.seed),
         features=params.shards,
         annotations=dict(zip(params.splits, snakemake.input.annotations, strict=True)),
-        statistics=dict(
-            zip(params.settings["frontends"], snakemake.input.statistics, strict=True)
-        ),
+        statistics=dict(zip(params.settings["frontends"], snakemake.input.statistics, strict=True)),
         vocabulary=snakemake.input.vocabulary,
         trained_on=[{"corpus": wildcards.corpus, "splits": ["development"]}],
         model_folder=model,

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import scipy.fft
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy.signal import get_window
 
 from captioner.audio.mel import mel_filter_bank
 from captioner.errors import InputError
@@ -15,7 +14,8 @@ from captioner.errors import InputError
 BLOCK = 64  # frames transformed at a time: with their spectrum 1 MB at n_fft 2048, an L2 cache
 BAND_GROUPS = 4  # mel bands multiplied at a time cover few bins: a quarter of the dense product
 PEAK_OFFSET = 1e-8  # of the released baseline: a silent clip is not divided by zero
-CHOICES = {"window": ("hann", "hamming"), "power": (1, 2), "log_floor": ("maximum", "add")}
+WINDOWS = {"hann": np.hanning, "hamming": np.hamming}
+CHOICES = {"window": tuple(WINDOWS), "power": (1, 2), "log_floor": ("maximum", "add")}
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ class LogMel:
         self.settings: dict[str, Any] = asdict(settings)
         self.sample_rate_hz = settings.sample_rate_hz
         self.n_features = settings.n_mels
-        self._window = get_window(settings.window, settings.n_fft, fftbins=True).astype(np.float32)
+        window = WINDOWS[settings.window](settings.n_fft + 1)[:-1]  # periodic, as for any STFT
+        self._window = window.astype(np.float32)
         filters = mel_filter_bank(
             settings.sample_rate_hz,
             settings.n_fft,

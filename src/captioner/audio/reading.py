@@ -1,6 +1,7 @@
 """Read and resample audio: any format, rate, width and channel count that libsndfile knows."""
 
 import logging
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,7 +95,7 @@ def _open(path: str | Path) -> Iterator[soundfile.SoundFile]:
             f"{path}: found no such file, expected audio. Check the path, or extract it again."
         )
     try:
-        with soundfile.SoundFile(str(path)) as sound:
+        with soundfile.SoundFile(os.fsencode(path)) as sound:
             if sound.frames == 0:
                 raise InputError(
                     f"{path}: found audio without samples, expected at least one. "

@@ -6,6 +6,7 @@ is so in all of them, and only then the rest is read. Both findings are therefor
 the clip; the share of clipped samples is an estimate.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +37,7 @@ class Findings:
 def inspect_samples(path: str | Path) -> Findings:
     """Look at the samples of one clip, as far as needed."""
     try:
-        with soundfile.SoundFile(str(path)) as sound:
+        with soundfile.SoundFile(os.fsencode(path)) as sound:
             bits = BITS.get(sound.subtype)
             whole = sound.subtype in ("FLOAT", "DOUBLE")
             samples = sound.read(dtype="float32") if whole else _excerpts(sound)

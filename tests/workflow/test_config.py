@@ -1,0 +1,86 @@
+"""The config: from a fresh clone, and with mistakes in it."""
+
+import subprocess
+import sys
+from copy import deepcopy
+
+import pytest
+import yaml
+from tiny import CONFIG, Project
+
+
+def dry_run(project: Project, *arguments: str) -> str:
+    """Give the output of a dry run of a config as shipped, from the clone."""
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    options = ["--cores", "8", "--dry-run", "--quiet", "rules"]
+    done = subprocess.run([*command, *options], cwd=project.clone, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_full_reproduction_from_a_fresh_clone(project: Project) -> None:
+    found = dry_run(project)
+    assert "fetch_file                 11" in found  # the eleven files of Clotho v2.1
+    assert "train_system                1" in found
+
+
+def test_demo_from_a_fresh_clone(project: Project) -> None:
+    found = dry_run(project, "--configfile", "config/demo.yaml")
+    assert "generate_corpus             1" in found
+    assert "train_system                3" in found
+
+
+@pytest.mark.parametrize("target", ["features", "train", "decode", "evaluate", "report"])
+def test_named_targets_exist(project: Project, target: str) -> None:
+    assert "total" in dry_run(project, target)
+
+
+def change(**changes: object) -> dict:
+    return {**deepcopy(CONFIG), **changes}
+
+
+MISTAKES = {
+    "typo": (change(sytems=["baseline"]), ["unknown key 'sytems'", "did you mean 'systems'"]),
+    "wrong type": (change(seeds="one"), ["seeds", "'one' is not of type 'array'"]),
+    "unknown system": (
+        change(systems=["baselin"]),
+        ["unknown system 'baselin'", "did you mean 'baseline'"],
+    ),
+    "unknown corpus": (
+        change(corpus="clotho-v2.0"),
+        ["unknown corpus 'clotho-v2.0'", "known: clotho-v2.1, synthetic"],
+    ),
+    "absent corpus file": (change(corpus="nowhere.yaml"), ["nowhere.yaml: no such file"]),
+    "typo in a system": (
+        change(systems=[{"name": "baseline", "training": {"epoch": 3}}]),
+        ["training: unknown key 'epoch'", "did you mean 'epochs'"],
+    ),
+    "wrong type in a system": (
+        change(systems=[{"name": "baseline", "training": {"epochs": "ten"}}]),
+        ["training.epochs: 'ten' is not of type 'integer'"],
+    ),
+    "unknown decoding": (
+        change(systems=[{"name": "baseline", "decodings": ["beam"]}]),
+        ["unknown decoding 'beam'", "beam3"],
+    ),
+    "system twice": (change(systems=["baseline", "baseline"]), ["stands twice", "`as:`"]),
+    "split that the corpus lacks": (
+        change(corpus={"name": "corpus/tiny.yaml", "captions": {"development": "captions.csv"}}),
+        ["unknown split 'evaluation'", "known: development"],
+    ),
+    "keys of two kinds": (
+        change(corpus={"name": "synthetic", "audio": "wavs"}),
+        ["audio", "not used together"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("config", "expected"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_mistakes_are_named(project: Project, config: dict, expected: list[str]) -> None:
+    path = project.folder / "mistaken.yaml"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    done = project.snakemake("--dry-run", "--configfile", path.name, check=False)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout + done.stderr
+    for part in expected:
+        assert part in done.stdout + done.stderr
