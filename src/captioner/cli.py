@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         return arguments.run(arguments)
-    except InputError as error:
+    except (InputError, OSError) as error:  # OSError names the file it could not use
         print(f"captioner: error: {error}", file=sys.stderr)
         return USAGE_ERROR
 

@@ -348,6 +348,11 @@ def test_a_duplicated_clip_on_the_command_line(tmp_path, capsys):
     assert "'x.wav' stands there again" in capsys.readouterr().err
 
 
+def test_a_folder_in_place_of_a_file_on_the_command_line(tmp_path, capsys):
+    assert main(["score", str(tmp_path), str(tmp_path)]) == 2
+    assert str(tmp_path) in capsys.readouterr().err
+
+
 def test_written_scores(scores, tmp_path):
     write_scores(tmp_path / "s.json", tmp_path / "s.parquet", scores)
     written = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))
