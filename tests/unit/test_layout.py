@@ -19,7 +19,7 @@ def shipped(repository, name: str) -> dict:
 def test_published(repository):
     layout = corpus_layout(shipped(repository, "clotho-v2.1"))
     assert layout.splits == ["development", "validation", "evaluation", "test"]
-    assert layout.audio("test") == ["resources/clotho-v2.1/audio/test"]
+    assert layout.audio("test") == {"audio": "resources/clotho-v2.1/audio/test"}
     assert layout.text("development") == {
         "captions": "resources/downloads/d4090b39ce9f2491908eebf4d5b09bae/"
         "clotho_captions_development.csv",
@@ -54,7 +54,7 @@ def test_folder(tmp_path):
     layout = corpus_layout(settings)
     assert layout.splits == ["development", "evaluation"]
     assert layout.n_shards == {"development": 1, "evaluation": 1}
-    assert layout.audio("development") == []
+    assert layout.audio("development") == {}
     assert layout.text("evaluation") == {"captions": str(tmp_path / "c.csv")}
     before = {split: layout.audio_digest(split) for split in layout.splits}
     soundfile.write(tmp_path / "a.c.wav", [0.1, 0.2, 0.3], 8000)

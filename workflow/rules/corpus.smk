@@ -23,7 +23,7 @@ rule extract_archive:
 
 rule tabulate_clips:
     input:
-        audio=lambda wildcards: LAYOUT.audio(wildcards.split),
+        unpack(lambda wildcards: LAYOUT.audio(wildcards.split)),
     output:
         clips="results/{corpus}/clips/{split}.parquet",
     log:

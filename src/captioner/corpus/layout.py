@@ -28,8 +28,8 @@ class CorpusLayout(Protocol):
     files: Mapping[tuple[str, str], str]  # published file of each (split, kind)
     keys: Mapping[str, str]  # folder of each published file under `resources/downloads`
 
-    def audio(self, split: str) -> list[str]:
-        """Give the folder of wavs that a job unpacks; none where the user has placed them."""
+    def audio(self, split: str) -> dict[str, str]:
+        """Give the folder of wavs that a job unpacks, as `audio`; none for the user's own."""
 
     def audio_digest(self, split: str) -> str | None:
         """Digest the user's own audio, which can be overwritten in place; None if read-only."""
@@ -71,9 +71,9 @@ class PublishedLayout:
         self.files = {(entry.split, entry.kind): entry.file for entry in entries}
         self.keys = {entry.file: entry.md5 for entry in entries}
 
-    def audio(self, split: str) -> list[str]:
+    def audio(self, split: str) -> dict[str, str]:
         """See `CorpusLayout`."""
-        return [f"resources/{self._name}/audio/{split}"]
+        return {"audio": f"resources/{self._name}/audio/{split}"}
 
     def audio_digest(self, split: str) -> str | None:
         """See `CorpusLayout`: unpacked files are read-only."""
@@ -119,9 +119,9 @@ class FolderLayout:
         self.splits = list(clips)
         self.n_shards = {split: folder.n_shards(len(names)) for split, names in clips.items()}
 
-    def audio(self, split: str) -> list[str]:
+    def audio(self, split: str) -> dict[str, str]:
         """See `CorpusLayout`: the user's files are not made by a job."""
-        return []
+        return {}
 
     def audio_digest(self, split: str) -> str | None:
         """See `CorpusLayout`."""

@@ -31,6 +31,7 @@ SHORTEST_S = 3.0  # two sources one after another need that much
 WRITTEN_AT = 1609459200  # time stamp in the archives, 2021-01-01 UTC: same seed, same bytes
 LICENCE = "http://creativecommons.org/publicdomain/zero/1.0/"
 CAPTION_COLUMNS = ("file_name", *(f"caption_{number}" for number in range(1, 6)))
+SOUND_IDS = 1_000_000  # per split: a sound has one id in the whole corpus
 METADATA_COLUMNS = (
     "file_name",
     "keywords",
@@ -185,7 +186,7 @@ def _metadata_row(split: str, index: int, plan: ClipPlan) -> list[str]:
     return [
         plan.file_name,
         ";".join(part.source.name for part in plan.scene.parts),
-        str(index),
+        str(SPLITS.index(split) * SOUND_IDS + index),
         f"{CORPUS}:{split}/{index}",
         f"[0, {round(plan.duration_s * SAMPLE_RATE_HZ)}]",
         plan.author,
