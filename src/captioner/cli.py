@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from captioner.errors import InputError
+from captioner.job import exit_on_sigterm
 
 SOME_FAILED = 1
 USAGE_ERROR = 2  # as argparse
@@ -20,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_score(commands)
     _add_caption(commands)
     arguments = parser.parse_args(argv)
+    exit_on_sigterm()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         return arguments.run(arguments)

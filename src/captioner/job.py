@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -25,8 +26,10 @@ log = logging.getLogger("captioner")
 def start_logging(path: str | Path) -> None:
     """Send the log to `path`, warnings to standard error too, and uncaught exceptions to both.
 
-    An `InputError` is one message without a traceback. Exit codes are Python's (1).
+    An `InputError` is one message without a traceback. Exit codes are Python's (1); a job that is
+    told to end (SIGTERM) cleans up first.
     """
+    exit_on_sigterm()
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     to_file = logging.FileHandler(path, mode="w", encoding="utf-8")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -47,6 +50,11 @@ def start_logging(path: str | Path) -> None:
             log.critical("%s: %s", kind.__name__, error, exc_info=(kind, error, trace))
 
     sys.excepthook = excepthook
+
+
+def exit_on_sigterm() -> None:
+    """Turn SIGTERM into `SystemExit`, so that processes are stopped and temporary files removed."""
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 import json
 import logging
+import os
+import signal
 import subprocess
 import sys
 
@@ -71,6 +73,30 @@ def test_an_uncaught_error_reaches_log_and_terminal(tmp_path, repository, error,
         assert ("Traceback" in text) == traceback
 
 
+ENDLESS = """
+import pathlib, time
+from captioner.job import atomic_path, start_logging
+start_logging("job.log")
+with atomic_path("out.txt") as temporary:
+    temporary.write_text("half")
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_job_told_to_end_leaves_nothing_half_written(tmp_path, repository):
+    job = subprocess.Popen(
+        [sys.executable, "-c", ENDLESS],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(repository / "src")},
+        stdout=subprocess.PIPE,
+    )
+    assert job.stdout.readline() == b"writing\n"
+    job.terminate()
+    assert job.wait(timeout=30) == 128 + signal.SIGTERM
+    assert [path.name for path in tmp_path.iterdir()] == ["job.log"]
+
+
 def test_progress_writes_a_line_a_minute_where_no_terminal_shows_it(caplog):
     seconds = iter([0, 30, 59, 61, 61, 62, 130, 130])
     with (
@@ -88,6 +114,7 @@ def test_progress_writes_a_line_a_minute_where_no_terminal_shows_it(caplog):
 def test_log_is_started_anew(tmp_path):
     root = logging.getLogger()
     handlers, level, hook = root.handlers[:], root.level, sys.excepthook
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         for text in ("first", "second"):
             start_logging(tmp_path / "job.log")
@@ -98,4 +125,5 @@ def test_log_is_started_anew(tmp_path):
         root.handlers[:] = handlers
         root.setLevel(level)
         sys.excepthook = hook
+        signal.signal(signal.SIGTERM, on_sigterm)
         logging.captureWarnings(False)

@@ -34,7 +34,7 @@ rule score_split:
         "results/{corpus}/benchmarks/score_split/{system}.seed{seed}.{decoding}.{split}.tsv"
     conda:
         "../../envs/captioner.yaml"
-    threads: 2  # PTB, METEOR and SPICE are processes of their own
+    threads: SCORING_THREADS
     resources:
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
     params:
