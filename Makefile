@@ -21,6 +21,7 @@ setup: .venv/.installed ## the environment alone: .venv, from the lock with hash
 	$(RUN) pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r envs/uv.lock
 	$(RUN) uv pip install --quiet --python .venv/bin/python --compile-bytecode --require-hashes -r requirements.lock
 	$(RUN) uv pip install --quiet --python .venv/bin/python --no-deps --editable .
+	$(RUN) compileall -q src
 	@touch $@
 
 demo: setup ## the whole workflow on the embedded synthetic corpus (minutes on two cores)

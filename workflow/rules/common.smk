@@ -1,5 +1,6 @@
 """Validated config, names of files, digests: the only rule file with functions."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from captioner.source import source_digest as digest_of_source
 UNSCORED_SPLITS = ("test", "analysis")  # without captions: decoded, never scored
 JAVA_TOOLS = [f"resources/java/{jar.file_name}" for jar in SPICE_JARS]
 SCORING_THREADS = max(1, (workflow.cores or 1) // 2)  # two jobs at a time
-GPUS = 1 if Path("/proc/driver/nvidia/version").exists() else 0
+GPUS = int(shutil.which("nvidia-smi") is not None)
 
 
 def schema(name):

@@ -5,7 +5,6 @@ Read at every start of the workflow, so nothing heavy is imported.
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,11 +21,11 @@ class CorpusLayout(Protocol):
     """Names and numbers of a corpus's files."""
 
     splits: list[str]
-    n_shards: Mapping[str, int]  # feature shards per split
+    n_shards: dict[str, int]  # feature shards per split
     registry: list[str]  # path of the registry of published files, where there is one
     generated: str | None  # key of a generated corpus: digest of what makes it
-    files: Mapping[tuple[str, str], str]  # published file of each (split, kind)
-    keys: Mapping[str, str]  # folder of each published file under `resources/downloads`
+    files: dict[tuple[str, str], str]  # published file of each (split, kind)
+    keys: dict[str, str]  # folder of each published file under `resources/downloads`
 
     def audio(self, split: str) -> dict[str, str]:
         """Give the folder of wavs that a job unpacks, as `audio`; none for the user's own."""
@@ -105,16 +104,16 @@ class GeneratedLayout(PublishedLayout):
 class FolderLayout:
     """The user's own folder of audio with captions."""
 
-    registry: list[str] = []  # noqa: RUF012, shared and empty
     generated: str | None = None
-    files: dict[tuple[str, str], str] = {}  # noqa: RUF012
-    keys: dict[str, str] = {}  # noqa: RUF012
 
     def __init__(self, settings: dict[str, Any]):
         from captioner.corpus import folder
 
         self._folder = folder
         self._settings = settings
+        self.registry: list[str] = []
+        self.files: dict[tuple[str, str], str] = {}
+        self.keys: dict[str, str] = {}
         clips = folder.folder_splits(settings)
         self.splits = list(clips)
         self.n_shards = {split: folder.n_shards(len(names)) for split, names in clips.items()}
