@@ -3,9 +3,9 @@
 import subprocess
 import sys
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
-import yaml
 from tiny import CONFIG, Project
 
 
@@ -65,7 +65,7 @@ MISTAKES = {
     ),
     "system twice": (change(systems=["baseline", "baseline"]), ["stands twice", "`as:`"]),
     "split that the corpus lacks": (
-        change(corpus={"name": "corpus/tiny.yaml", "captions": {"development": "captions.csv"}}),
+        change(corpus={"name": "corpus/tiny.yaml", "captions": {"development": "one.csv"}}),
         ["unknown split 'evaluation'", "known: development"],
     ),
     "keys of two kinds": (
@@ -77,9 +77,11 @@ MISTAKES = {
 
 @pytest.mark.parametrize(("config", "expected"), MISTAKES.values(), ids=MISTAKES.keys())
 def test_mistakes_are_named(project: Project, config: dict, expected: list[str]) -> None:
-    path = project.folder / "mistaken.yaml"
-    path.write_text(yaml.safe_dump(config), encoding="utf-8")
-    done = project.snakemake("--dry-run", "--configfile", path.name, check=False)
+    mistaken = replace(project, configfile="mistaken.yaml")
+    mistaken.configure(config)
+    one = 'file_name,caption_1\n"rain.heavy.wav",It rains.\n'
+    (project.folder / "corpus/one.csv").write_text(one)
+    done = mistaken.snakemake("--dry-run", check=False)
     assert done.returncode != 0
     assert "Traceback" not in done.stdout + done.stderr
     for part in expected:

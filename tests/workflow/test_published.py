@@ -11,6 +11,7 @@ from tiny import CONFIG, Project, clone_project
 
 from captioner.corpus.synthetic.generate import generate_corpus
 
+OTHER_MD5 = "900150983cd24fb0d6963f7d28e17f72"  # of "abc", RFC 1321
 CLIPS = {"development": 3, "validation": 1, "evaluation": 1, "test": 1}
 
 
@@ -90,12 +91,12 @@ def test_from_archives_to_features(project: Project, published: Path) -> None:
 
 def test_wrong_md5(project: Project, published: Path) -> None:
     wrong = edit_registry(
-        published, project.folder / "wrong", "synthetic_audio_test.7z", "md5", "0" * 32
+        published, project.folder / "wrong", "synthetic_audio_test.7z", "md5", OTHER_MD5
     )
     configure(project, wrong)
     shown = failed(project, checks("test"))
-    assert "synthetic_audio_test.7z" in shown and "0" * 32 in shown and "md5" in shown
-    assert not list(project.folder.glob(f"resources/downloads/{'0' * 32}/*.7z"))
+    assert "synthetic_audio_test.7z" in shown and OTHER_MD5 in shown and "md5" in shown
+    assert not list(project.folder.glob(f"resources/downloads/{OTHER_MD5}/*.7z"))
 
 
 def test_absent_file_and_mirror(project: Project, published: Path) -> None:

@@ -55,6 +55,7 @@ class Project:
 
     clone: Path
     folder: Path
+    configfile: str = "config.yaml"
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run Snakemake as a user would, in the working folder."""
@@ -68,7 +69,7 @@ class Project:
     def command(self, *arguments: str) -> list[str]:
         """Give the command line of a Snakemake run with this project's config."""
         start = [sys.executable, "-m", "snakemake", "--snakefile", str(self.clone / "Snakefile")]
-        return [*start, "--cores", "2", "--configfile", "config.yaml", *arguments]
+        return [*start, *arguments, "--cores", "2", "--configfile", self.configfile]
 
     def would_run(self, *arguments: str) -> dict[str, int]:
         """Give rule -> number of jobs of a dry run; target rules do not count."""
@@ -82,7 +83,7 @@ class Project:
 
     def configure(self, config: dict) -> None:
         """Write the config."""
-        (self.folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        (self.folder / self.configfile).write_text(yaml.safe_dump(config), encoding="utf-8")
 
     def result(self, path: str) -> Path:
         """Give the path of a result of the corpus."""

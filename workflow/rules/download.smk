@@ -3,7 +3,7 @@
 
 rule fetch_file:
     input:
-        registry=ancient(LAYOUT.registry),  # an edit of other rows must not fetch 9 GB again
+        generated=ancient([LAYOUT.registry] if LAYOUT.generated else []),
     output:
         file="resources/downloads/{key}/{file}",
     log:
@@ -15,6 +15,10 @@ rule fetch_file:
     threads: 1
     resources:
         mem_mb=500,
+    params:
+        # A param that depends on `output` triggers no rerun: what is there under its md5 is never
+        # fetched again, whichever registry names it.
+        registry=lambda wildcards, output: LAYOUT.registry,
     message:
         "Fetch {wildcards.file}"
     script:

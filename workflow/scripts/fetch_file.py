@@ -7,7 +7,7 @@ from captioner.job import start_logging
 
 def main(snakemake):
     start_logging(snakemake.log[0])
-    by_name = {entry.file: entry for entry in read_registry(snakemake.input.registry[0])}
+    by_name = {entry.file: entry for entry in read_registry(snakemake.params.registry)}
     fetch(
         by_name[snakemake.wildcards.file],
         snakemake.output.file,

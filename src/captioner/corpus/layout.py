@@ -22,7 +22,7 @@ class CorpusLayout(Protocol):
 
     splits: list[str]
     n_shards: dict[str, int]  # feature shards per split
-    registry: list[str]  # path of the registry of published files, where there is one
+    registry: str | None  # path of the registry of published files, where there is one
     generated: str | None  # key of a generated corpus: digest of what makes it
     files: dict[tuple[str, str], str]  # published file of each (split, kind)
     keys: dict[str, str]  # folder of each published file under `resources/downloads`
@@ -65,8 +65,8 @@ class PublishedLayout:
         self._find_files(settings)
 
     def _find_files(self, settings: dict[str, Any]) -> None:
-        self.registry = [str(Path(settings["folder"]) / settings["registry"])]
-        entries = [e for e in read_registry(self.registry[0]) if e.split in self.splits]
+        self.registry = str(Path(settings["folder"]) / settings["registry"])
+        entries = [e for e in read_registry(self.registry) if e.split in self.splits]
         self.files = {(entry.split, entry.kind): entry.file for entry in entries}
         self.keys = {entry.file: entry.md5 for entry in entries}
 
@@ -96,7 +96,7 @@ class GeneratedLayout(PublishedLayout):
 
         made_by = json.dumps([settings["generator"], source_digest(GENERATOR)])
         self.generated = hashlib.sha256(made_by.encode()).hexdigest()[:16]
-        self.registry = [f"resources/synthetic/{self.generated}/{REGISTRY}"]
+        self.registry = f"resources/synthetic/{self.generated}/{REGISTRY}"
         self.files = published_files(self.splits)
         self.keys = dict.fromkeys(self.files.values(), f"synthetic-{self.generated}")
 
@@ -104,6 +104,7 @@ class GeneratedLayout(PublishedLayout):
 class FolderLayout:
     """The user's own folder of audio with captions."""
 
+    registry: str | None = None
     generated: str | None = None
 
     def __init__(self, settings: dict[str, Any]):
@@ -111,7 +112,6 @@ class FolderLayout:
 
         self._folder = folder
         self._settings = settings
-        self.registry: list[str] = []
         self.files: dict[tuple[str, str], str] = {}
         self.keys: dict[str, str] = {}
         clips = folder.folder_splits(settings)
