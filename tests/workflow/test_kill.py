@@ -1,4 +1,4 @@
-"""A job or a whole run is killed while it writes: the next run finishes, nothing is half-written."""
+"""A job or a whole run is killed as it writes: the next run finishes, nothing is half-written."""
 
 import os
 import signal
