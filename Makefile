@@ -5,6 +5,8 @@ RUN := .venv/bin/python -m
 # Compiled bytecode halves the start-up of every job: some machines switch it off for all.
 export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH
+# Nothing in the home folder but package caches.
+export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
 .PHONY: help setup demo test test-all lint format lock clean
 

@@ -1,7 +1,6 @@
 """The config: from a fresh clone, and with mistakes in it."""
 
 import subprocess
-import sys
 from copy import deepcopy
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ from tiny import CONFIG, Project
 
 def dry_run(project: Project, *arguments: str) -> str:
     """Give the output of a dry run of a config as shipped, from the clone."""
-    command = [sys.executable, "-m", "snakemake", *arguments]
+    command = [str(project.python), "-m", "snakemake", *arguments]
     options = ["--cores", "8", "--dry-run", "--quiet", "rules"]
     done = subprocess.run([*command, *options], cwd=project.clone, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

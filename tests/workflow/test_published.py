@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from tiny import CONFIG, Project, clone_project
+from tiny import CONFIG, Project, empty_project
 
 from captioner.corpus.synthetic.generate import generate_corpus
 
@@ -34,9 +34,7 @@ def published(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture
 def project(repository: Path, published: Path, tmp_path: Path) -> Project:
-    project = Project(tmp_path / "a clone", tmp_path / "the work")
-    clone_project(repository, project.clone)
-    project.folder.mkdir()
+    project = empty_project(repository, tmp_path)
     configure(project, published)
     return project
 

@@ -55,6 +55,7 @@ class Project:
 
     clone: Path
     folder: Path
+    python: Path
     configfile: str = "config.yaml"
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -68,7 +69,7 @@ class Project:
 
     def command(self, *arguments: str) -> list[str]:
         """Give the command line of a Snakemake run with this project's config."""
-        start = [sys.executable, "-m", "snakemake", "--snakefile", str(self.clone / "Snakefile")]
+        start = [str(self.python), "-m", "snakemake", "--snakefile", str(self.clone / "Snakefile")]
         return [*start, *arguments, "--cores", "2", "--configfile", self.configfile]
 
     def would_run(self, *arguments: str) -> dict[str, int]:
@@ -119,10 +120,21 @@ def write_corpus(folder: Path) -> None:
     (folder / "tiny.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
 
 
+def empty_project(repository: Path, base: Path) -> Project:
+    """Clone the project below `base`, and give it an interpreter whose path has a space."""
+    project = Project(base / "a clone", base / "the work", base / "an environment/bin/python")
+    clone_project(repository, project.clone)
+    project.folder.mkdir()
+    project.python.parent.mkdir(parents=True)
+    project.python.symlink_to(sys.executable)
+    for name in ("pyvenv.cfg", "lib"):
+        (project.python.parents[1] / name).symlink_to(Path(sys.prefix) / name)
+    return project
+
+
 def make_project(repository: Path, base: Path) -> Project:
     """Clone the project below `base` and give it a config and a corpus; nothing has run."""
-    project = Project(base / "a clone", base / "the work")
-    clone_project(repository, project.clone)
+    project = empty_project(repository, base)
     write_corpus(project.folder / "corpus")
     project.configure(CONFIG)
     java = repository / "resources/java"

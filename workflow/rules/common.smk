@@ -1,5 +1,6 @@
 """Validated config, names of files, digests: the only rule file with functions."""
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -9,6 +10,9 @@ from snakemake.io import IOFile
 
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "src"))
+if Path(sys.executable).is_file():  # once
+    # Snakemake 9.27 puts the interpreter into a script's command line without quotes.
+    sys.executable = shlex.quote(sys.executable)
 
 from captioner.audio.frontends import FRONTENDS as FRONTEND_MODULES
 from captioner.corpus.layout import corpus_layout
