@@ -1,4 +1,4 @@
-"""Captions on disk: keys that survive, order, n-best, bad files."""
+"""Captions on disk: keys that survive, order, n-best."""
 
 import csv
 
@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 from small_models import VOCABULARY_SETTINGS, WORDS
 
-from captioner.decoding.captions import read_captions, write_captions, write_plain_captions
+from captioner.decoding.captions import write_captions, write_plain_captions
 from captioner.decoding.options import Hypothesis
-from captioner.errors import InputError
+from captioner.evaluation.tables import read_predictions
 from captioner.text.vocabulary import build_vocabulary
 
 ODD_NAMES = [
@@ -46,7 +46,7 @@ def test_captions_keep_their_file_names_and_order(paths, vocabulary):
         expected[name] = " ".join(vocabulary.tokens[token] for token in tokens)
     write_captions(*paths, vocabulary, hypotheses)
 
-    assert list(read_captions(paths[0]).items()) == list(expected.items())
+    assert list(read_predictions(paths[0]).items()) == list(expected.items())
     with paths[0].open(encoding="utf-8", newline="") as lines:
         rows = list(csv.reader(lines))
     assert rows == [["file_name", "caption_predicted"], *map(list, expected.items())]
@@ -64,14 +64,14 @@ def test_captions_keep_their_file_names_and_order(paths, vocabulary):
 
 def test_a_clip_without_hypotheses_has_an_empty_caption(paths, vocabulary):
     write_captions(*paths, vocabulary, {"a.wav": [], "b.wav": [Hypothesis([], -1.0)]})
-    assert read_captions(paths[0]) == {"a.wav": "", "b.wav": ""}
+    assert read_predictions(paths[0]) == {"a.wav": "", "b.wav": ""}
     assert [row["file_name"] for row in pq.read_table(paths[1]).to_pylist()] == ["b.wav"]
 
 
 def test_plain_captions_have_rank_0_and_no_score(paths):
     captions = {name: f"caption {n}" for n, name in enumerate(ODD_NAMES)}
     write_plain_captions(*paths, captions)
-    assert list(read_captions(paths[0]).items()) == list(captions.items())
+    assert list(read_predictions(paths[0]).items()) == list(captions.items())
     rows = pq.read_table(paths[1]).to_pylist()
     assert {row["rank"] for row in rows} == {0}
     assert {row["score"] for row in rows} == {None}
@@ -80,38 +80,5 @@ def test_plain_captions_have_rank_0_and_no_score(paths):
 
 def test_a_split_without_clips(paths, vocabulary):
     write_captions(*paths, vocabulary, {})
-    assert read_captions(paths[0]) == {}
+    assert read_predictions(paths[0]) == {}
     assert len(pq.read_table(paths[1])) == 0
-
-
-def test_other_peoples_csv(tmp_path):
-    path = tmp_path / "theirs.csv"
-    path.write_bytes(b'\xef\xbb\xbffile_name,caption_predicted\n"a, b.wav",rain\n\nc.wav,a dog\n')
-    assert read_captions(path) == {"a, b.wav": "rain", "c.wav": "a dog"}
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"file_name,caption\na.wav,b\n", "found the columns file_name,caption, expected"),
-        (b"", r"found the columns \(none\), expected file_name,caption_predicted"),
-        (b"file_name,caption_predicted\na.wav,b\nc.wav\n", "line 3: found 1 fields, expected 2"),
-        (b"file_name,caption_predicted\na.wav,b, c\n", "line 2: found 3 fields, expected 2"),
-        (
-            b"file_name,caption_predicted\na.b.wav,b\nc.wav,d\na.b.wav,e\n",
-            r"line 4: found 'a\.b\.wav' a second time, expected every file once",
-        ),
-        ("file_name,caption_predicted\né.wav,b\n".encode("latin-1"), "expected a CSV in UTF-8"),
-    ],
-)
-def test_a_bad_file_is_explained(tmp_path, content, message):
-    path = tmp_path / "mine.csv"
-    path.write_bytes(content)
-    with pytest.raises(InputError, match=message) as error:
-        read_captions(path)
-    assert "mine.csv" in str(error.value)
-
-
-def test_an_absent_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"absent\.csv: .*No such file"):
-        read_captions(tmp_path / "absent.csv")

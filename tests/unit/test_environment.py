@@ -1,6 +1,9 @@
 """The lock, the conda environment and the project's own files agree."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -50,3 +53,20 @@ def test_scripts_are_thin(repository):
 def test_modules_stay_readable(repository, folder):
     for path in (repository / folder).rglob("*.py"):
         assert len(path.read_text().splitlines()) <= 350, path
+
+
+@pytest.mark.parametrize(
+    "script", ["extract_features", "compute_statistics", "build_vocabulary", "tabulate_clips"]
+)
+def test_data_stages_do_not_pay_for_torch(repository, script):
+    code = f"import sys, runpy; runpy.run_path({f'workflow/scripts/{script}.py'!r}); "
+    code += "print(sorted({'torch', 'sklearn', 'matplotlib'} & set(sys.modules)))"
+    environment = {**os.environ, "PYTHONPATH": str(repository / "src")}
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=repository,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert found.stdout.strip() == "[]", found.stdout + found.stderr

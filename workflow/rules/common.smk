@@ -25,7 +25,6 @@ from captioner.source import source_digest as digest_of_source
 
 UNSCORED_SPLITS = ("test", "analysis")  # without captions: decoded, never scored
 JAVA_TOOLS = [f"resources/java/{jar.file_name}" for jar in SPICE_JARS]
-SCORING_THREADS = max(1, (workflow.cores or 1) // 2)  # two jobs at a time
 GPUS = int(shutil.which("nvidia-smi") is not None)
 
 

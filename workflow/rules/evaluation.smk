@@ -34,8 +34,9 @@ rule score_split:
         "results/{corpus}/benchmarks/score_split/{system}.seed{seed}.{decoding}.{split}.tsv"
     conda:
         "../../envs/captioner.yaml"
-    threads: SCORING_THREADS
+    threads: 1  # beside a training; short bursts of SPICE's second thread do not hurt it
     resources:
+        spice=1,  # jobs share its cache and would wait for each other
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
     params:
         code=source_digest(

@@ -20,3 +20,23 @@ rule generate_corpus:
         "Synthetic corpus {wildcards.key}"
     script:
         "../scripts/generate_corpus.py"
+
+
+rule draw_sources:
+    output:
+        picture="resources/synthetic/sources.png",
+    log:
+        "resources/logs/draw_sources.log",
+    benchmark:
+        "resources/benchmarks/draw_sources/sources.tsv"
+    conda:
+        "../../envs/captioner.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        code=source_digest("draw_sources", "resources/synthetic/sources.png"),
+    message:
+        "Spectrogram of one clip per synthetic source"
+    script:
+        "../scripts/draw_sources.py"

@@ -17,6 +17,7 @@ rule train_system:
         "results/{corpus}/logs/train_system/{system}.seed{seed}.log",
     benchmark:
         "results/{corpus}/benchmarks/train_system/{system}.seed{seed}.tsv"
+    priority: 1  # the longest jobs start first
     conda:
         "../../envs/captioner.yaml"
     threads: TRAINING_THREADS

@@ -56,6 +56,7 @@ def corpus_layout(settings: dict[str, Any]) -> CorpusLayout:
 class PublishedLayout:
     """A corpus that is published as archives and CSVs, named by a registry."""
 
+    registry: str | None
     generated: str | None = None
 
     def __init__(self, settings: dict[str, Any]):
@@ -65,8 +66,9 @@ class PublishedLayout:
         self._find_files(settings)
 
     def _find_files(self, settings: dict[str, Any]) -> None:
-        self.registry = str(Path(settings["folder"]) / settings["registry"])
-        entries = [e for e in read_registry(self.registry) if e.split in self.splits]
+        registry = Path(settings["folder"]) / settings["registry"]
+        entries = [e for e in read_registry(registry) if e.split in self.splits]
+        self.registry = str(registry)
         self.files = {(entry.split, entry.kind): entry.file for entry in entries}
         self.keys = {entry.file: entry.md5 for entry in entries}
 

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from captioner.decoding.options import Hypothesis
-from captioner.errors import InputError
 from captioner.job import atomic_path
 from captioner.text.vocabulary import Vocabulary
 
@@ -75,42 +74,3 @@ def write_table(path: str | Path, captions: Mapping[str, str]) -> None:
         table = csv.writer(lines)
         table.writerow(COLUMNS)
         table.writerows(captions.items())
-
-
-def read_captions(path: str | Path) -> dict[str, str]:
-    """Read file name -> caption from a CSV `file_name,caption_predicted`, in its order.
-
-    Raises `InputError` for other columns, a row of another length, a repeated file name, or an
-    encoding that is not UTF-8.
-    """
-    captions: dict[str, str] = {}
-    try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as lines:
-            table = csv.reader(lines)
-            header = next(table, [])
-            if header != COLUMNS:
-                raise InputError(
-                    f"{path}: found the columns {','.join(header) or '(none)'}, expected "
-                    f"{','.join(COLUMNS)}. Rename or remove columns."
-                )
-            for row in table:
-                if not row:  # a blank line
-                    continue
-                if len(row) != len(COLUMNS):
-                    raise InputError(
-                        f"{path}, line {table.line_num}: found {len(row)} fields, expected "
-                        f"{len(COLUMNS)}. Quote fields that hold commas."
-                    )
-                file_name, caption = row
-                if file_name in captions:
-                    raise InputError(
-                        f"{path}, line {table.line_num}: found {file_name!r} a second time, "
-                        "expected every file once. Remove one of its rows."
-                    )
-                captions[file_name] = caption
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"{path}: found a file that cannot be read ({error}), expected a CSV in UTF-8. "
-            "Check the path, or save it again as UTF-8."
-        ) from error
-    return captions

@@ -11,6 +11,7 @@ from captioner.decoding.options import DecodingOptions, Hypothesis
 from captioner.errors import InputError
 from captioner.job import Progress
 from captioner.models.checkpoint import LoadedModel
+from captioner.models.padding import pad
 from captioner.store.shards import FeatureStore
 
 # Front-end -> file name -> (n_frames, n_features)
@@ -45,7 +46,14 @@ def decode_batches(
     banned = [vocabulary.sos, *([] if vocabulary.unk is None else [vocabulary.unk])]
     for batch in _batches(lengths, options.batch_size, model.equal_lengths):
         with torch.inference_mode():
-            memory = model.encode(*_padded(sources, batch, model.padding, device))
+            padded = {
+                name: pad([source[file_name] for file_name in batch], model.padding)
+                for name, source in sources.items()
+            }
+            memory = model.encode(
+                {name: features.to(device) for name, (features, _) in padded.items()},
+                {name: n_frames.to(device) for name, (_, n_frames) in padded.items()},
+            )
         prefix = torch.full((len(batch), 1), vocabulary.sos, device=device)
         hypotheses = beam_search(model, memory, prefix, options, vocabulary.eos, banned)
         yield dict(zip(batch, hypotheses, strict=True))
@@ -98,23 +106,3 @@ def _batches(
         together = list(group)
         for start in range(0, len(together), batch_size):
             yield together[start : start + batch_size]
-
-
-def _padded(
-    sources: Mapping[str, Mapping[str, np.ndarray]],
-    batch: Sequence[str],
-    padding: str,
-    device: torch.device,
-) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """Give the features (B, T, F) of each front-end, zeros at the side `padding`, and n_frames."""
-    values, n_frames = {}, {}
-    for name, source in sources.items():
-        clips = [source[file_name] for file_name in batch]
-        longest = max(map(len, clips))
-        padded = np.zeros((len(clips), longest, clips[0].shape[1]), dtype=np.float32)
-        for row, clip in zip(padded, clips, strict=True):
-            start = longest - len(clip) if padding == "front" else 0
-            row[start : start + len(clip)] = clip
-        values[name] = torch.from_numpy(padded).to(device)
-        n_frames[name] = torch.tensor([len(clip) for clip in clips], device=device)
-    return values, n_frames

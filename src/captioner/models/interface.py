@@ -38,6 +38,7 @@ class State(Protocol):
         """Take the rows `index` (N',) int64, in that order, repeats allowed."""
 
 
+Padding = Literal["front", "back"]  # the side where zeros stand
 S = TypeVar("S", bound=State)
 
 
@@ -46,7 +47,7 @@ class Captioner(nn.Module, ABC, Generic[S]):
 
     Dims: ClassVar[type[Dims]]  # the family's dims
     family: ClassVar[str]
-    padding: ClassVar[Literal["front", "back"]]  # where features of a batch are padded with zeros
+    padding: ClassVar[Padding]  # where features of a batch are padded with zeros
     equal_lengths: ClassVar[bool]  # padding changes the output: decode clips of equal length only
     autoregressive: ClassVar[bool]  # words are fed back
 

@@ -84,7 +84,7 @@ def learning_figures(title: str, trainings: Sequence[Training], identifier: str)
             )
             for name, values, colour in curves:
                 if not all(math.isnan(value) for value in values):
-                    axes.plot(history.epoch, values, style, color=colour, label=name + seed)
+                    _curve(axes, history.epoch, values, style, colour, name + seed)
             _mark_best(axes, training)
         axes.legend()
         _finish(axes, "Loss", "loss (nats per token)")
@@ -92,7 +92,8 @@ def learning_figures(title: str, trainings: Sequence[Training], identifier: str)
     def learning_rate(axes: Axes) -> None:
         for i, training in enumerate(trainings):
             style = SEED_STYLES[i % len(SEED_STYLES)]
-            axes.plot(training.history.epoch, training.history.learning_rate, style, color=INK)
+            history = training.history
+            _curve(axes, history.epoch, history.learning_rate, style, INK, "")
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter(lambda rate, _: f"{rate:g}")
         _finish(axes, "Learning rate", "learning rate")
@@ -100,7 +101,8 @@ def learning_figures(title: str, trainings: Sequence[Training], identifier: str)
     def seconds(axes: Axes) -> None:
         for i, training in enumerate(trainings):
             style = SEED_STYLES[i % len(SEED_STYLES)]
-            axes.plot(training.history.epoch, training.history.seconds, style, color=SERIES[2])
+            history = training.history
+            _curve(axes, history.epoch, history.seconds, style, SERIES[2], "")
         axes.set_ylim(bottom=0)
         _finish(axes, "Time per epoch", "wall time (s)")
 
@@ -160,6 +162,14 @@ def histogram_figure(
     return Figure(draw(plot, identifier, f"{title}, {unit}. {told}.", (5.0, 3.0)), f"{told}.")
 
 
+def _curve(
+    axes: Axes, epochs: Sequence[int], values: Sequence[float], style: str, colour: str, label: str
+) -> None:
+    """Draw a line over the epochs; dots too where it would be too short to be seen."""
+    marker = "o" if len(epochs) < 3 else ""
+    axes.plot(epochs, values, style, marker=marker, markersize=4, color=colour, label=label)
+
+
 def _mark_best(axes: Axes, training: Training) -> None:
     """Put a ring on the validation loss of the epoch that was kept."""
     history = training.history
@@ -181,6 +191,9 @@ def _told(training: Training) -> str:
 
 def _finish(axes: Axes, title: str, y_label: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    first, last = axes.get_xlim()
+    if last - first < 1:  # one epoch
+        axes.set_xlim(first - 0.5, last + 0.5)
     axes.set_title(title)
     axes.set_xlabel("epoch")
     axes.set_ylabel(y_label)

@@ -81,12 +81,6 @@ def read_clip_scores(files: ScoreFiles, metric: str) -> dict[str, float]:
     return dict(zip(table["file_name"], table[metric], strict=True))
 
 
-def read_captions(path: Path) -> dict[str, str]:
-    """Read the predicted captions by file name."""
-    with path.open(encoding="utf-8", newline="") as stream:
-        return {row["file_name"]: row["caption_predicted"] for row in csv.DictReader(stream)}
-
-
 def read_history(path: Path) -> History:
     """Read the history of a training; an empty cell is NaN."""
     with path.open(encoding="utf-8", newline="") as stream:

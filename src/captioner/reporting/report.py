@@ -11,6 +11,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from captioner.corpus.tables import Annotation, Clip, read_annotations, read_clips
+from captioner.evaluation.tables import read_predictions
 from captioner.job import atomic_path
 from captioner.reporting import loading
 from captioner.reporting.content import ReportContent, System, system_labels
@@ -206,7 +207,7 @@ def _examples(content: ReportContent, split: str, tables: Tables, folder: Path) 
     for label, system in zip(system_labels(content.systems), content.systems, strict=True):
         if split not in system.scores or split not in system.captions:
             continue
-        captions = loading.read_captions(system.captions[split])
+        captions = read_predictions(system.captions[split])
         spider = loading.read_clip_scores(system.scores[split], "spider")
         for name, score in spider.items():
             predictions[name].append(Prediction(label, captions[name], score, system.trivial))

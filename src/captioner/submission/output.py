@@ -4,8 +4,9 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from captioner.decoding.captions import read_captions, write_table
+from captioner.decoding.captions import write_table
 from captioner.errors import InputError
+from captioner.evaluation.tables import read_predictions
 from captioner.text.normalisation import tokenize
 
 log = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ def write_output(
     evaluates them. A clip that is missing, extra or repeated raises an `InputError` that names it;
     an empty caption is written with a warning.
     """
-    captions = read_captions(captions_path)
+    captions = read_predictions(captions_path)
     output: dict[str, str] = {}
     for file_name in file_names:
         if file_name in output:

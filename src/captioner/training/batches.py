@@ -7,7 +7,7 @@ needs no more than the epoch and the number of batches done.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from torch import Tensor
 
 from captioner.corpus.tables import read_annotations
 from captioner.errors import InputError
+from captioner.models.interface import Padding
+from captioner.models.padding import pad
 from captioner.store.shards import FeatureStore
 from captioner.text.vocabulary import Vocabulary
 
@@ -154,7 +156,7 @@ def make_batch(
     clips: CaptionedClips,
     pairs: Pairs,
     vocabulary: Vocabulary,
-    padding: Literal["front", "back"],
+    padding: Padding,
     *,
     encode_once: bool,
     augment: Augment | None = None,
@@ -168,7 +170,11 @@ def make_batch(
     names = [clips.names[index] for index in chosen]
     features, n_frames = {}, {}
     for frontend, store in clips.stores.items():
-        features[frontend], n_frames[frontend] = _pad(frontend, store, names, padding, augment)
+        of_clips = [np.array(store[name]) for name in names]  # (T, F) each, ours to change
+        if augment is not None:
+            for values in of_clips:
+                augment(frontend, values)
+        features[frontend], n_frames[frontend] = pad(of_clips, padding)
     captions = [clips.captions[clip][caption] for clip, caption in pairs]
     n_targets = np.array([len(words) + 1 for words in captions])
     tokens = np.full((len(captions), n_targets.max()), vocabulary.eos, dtype=np.int64)
@@ -193,23 +199,3 @@ def _clip_of_caption(pairs: Pairs, chosen: list[int]) -> Tensor | None:
         return None
     row = {clip: row for row, clip in enumerate(chosen)}
     return torch.tensor([row[clip] for clip in pairs[:, 0]])
-
-
-def _pad(
-    frontend: str,
-    store: FeatureStore,
-    names: list[str],
-    padding: Literal["front", "back"],
-    augment: Augment | None,
-) -> tuple[Tensor, Tensor]:
-    """Give (B, T, F) float32 and the numbers of frames (B,) int64."""
-    lengths = np.array([store.n_frames(name) for name in names])
-    longest = lengths.max()
-    values = np.zeros((len(names), longest, store.n_features), dtype=np.float32)
-    for row, name in enumerate(names):
-        start = longest - lengths[row] if padding == "front" else 0
-        place = values[row, start : start + lengths[row]]
-        place[:] = store[name]
-        if augment is not None:
-            augment(frontend, place)
-    return torch.from_numpy(values), torch.from_numpy(lengths)

@@ -1,0 +1,22 @@
+"""From the features of single clips to a batch."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from captioner.models.interface import Padding
+
+
+def pad(clips: Sequence[np.ndarray], side: Padding) -> tuple[Tensor, Tensor]:
+    """Pad clips (n_frames, F) with zeros on `side` to the longest of them.
+
+    Returns (B, T, F) float32 and the numbers of frames (B,) int64.
+    """
+    lengths = [len(clip) for clip in clips]
+    padded = np.zeros((len(clips), max(lengths), clips[0].shape[1]), dtype=np.float32)
+    for row, clip in zip(padded, clips, strict=True):
+        start = len(row) - len(clip) if side == "front" else 0
+        row[start : start + len(clip)] = clip
+    return torch.from_numpy(padded), torch.tensor(lengths)
