@@ -34,6 +34,7 @@ rule score_split:
         "results/{corpus}/benchmarks/score_split/{system}.seed{seed}.{decoding}.{split}.tsv"
     conda:
         "../../envs/captioner.yaml"
+    priority: -1  # nothing waits for it but the report
     threads: 1  # beside a training; short bursts of SPICE's second thread do not hurt it
     resources:
         spice=1,  # jobs share its cache and would wait for each other
