@@ -83,7 +83,7 @@ except InputError as error:
 
 C = CORPUS["name"]
 TRAINED = {name: system for name, system in SYSTEMS.items() if "family" in system}
-# Trainings side by side first: two threads in one gain far less than a second training does.
+# Trainings side by side before several threads in one: the batches are too small to share well.
 TRAINING_THREADS = max(1, (workflow.cores or 1) // max(1, len(TRAINED) * len(config["seeds"])))
 SPLITS = LAYOUT.splits
 TRAINING_SPLITS = [split for split in ("development", "validation") if split in SPLITS]
@@ -114,7 +114,7 @@ wildcard_constraints:
 def source_digest(rule, output, *modules):
     """Param `code`: digest of what `rule`'s script imports and of `modules` (names, or functions of
     the wildcards that give one). With `code_changes: warn` the digest recorded for `output` (its
-    pattern) stands, and an edit since then is reported once."""
+    pattern) stands, and an edit since then is reported."""
 
     def digest(wildcards):
         names = [name(wildcards) if callable(name) else name for name in modules]

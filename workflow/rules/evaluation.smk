@@ -32,9 +32,9 @@ rule score_split:
         "results/{corpus}/logs/score_split/{system}.seed{seed}.{decoding}.{split}.log",
     benchmark:
         "results/{corpus}/benchmarks/score_split/{system}.seed{seed}.{decoding}.{split}.tsv"
+    priority: -1  # nothing waits for it but the report
     conda:
         "../../envs/captioner.yaml"
-    priority: -1  # nothing waits for it but the report
     threads: 1  # beside a training; short bursts of SPICE's second thread do not hurt it
     resources:
         spice=1,  # jobs share its cache and would wait for each other
