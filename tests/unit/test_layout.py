@@ -28,6 +28,7 @@ def test_published(repository):
     }
     assert list(layout.text("test")) == ["metadata"]
     assert layout.audio_digest("test") is None
+    assert layout.text_digest("test") is None
 
 
 def test_generated_depends_on_what_generates_it(repository):
@@ -57,6 +58,11 @@ def test_folder(tmp_path):
     assert layout.audio("development") == {}
     assert layout.text("evaluation") == {"captions": str(tmp_path / "c.csv")}
     before = {split: layout.audio_digest(split) for split in layout.splits}
+    texts = {split: layout.text_digest(split) for split in layout.splits}
+    csv_path = tmp_path / "c.csv"
+    csv_path.write_text(csv_path.read_text().replace("two", "three"))
+    assert layout.text_digest("development") == texts["development"]
+    assert layout.text_digest("evaluation") != texts["evaluation"]
     soundfile.write(tmp_path / "a.c.wav", [0.1, 0.2, 0.3], 8000)
     assert layout.audio_digest("development") == before["development"]
     assert layout.audio_digest("evaluation") != before["evaluation"]

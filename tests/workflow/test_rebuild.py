@@ -108,6 +108,15 @@ def test_caption_edited(finished: Project) -> None:
     assert not {"tabulate_clips", "extract_features", "compute_statistics"} & set(found)
 
 
+def test_evaluation_caption_edited(finished: Project) -> None:
+    row = "bell.two.wav,evaluation,The sound of rain is heard"
+    with edited(finished.folder / "corpus/captions.csv", f"{row} nearby", f"{row} far away"):
+        found = finished.would_run()
+    assert {"score_split", "check_split", "build_report"} <= set(found)
+    assert found["score_split"] == 3
+    assert not {"train_system", "build_vocabulary", "decode_split"} & set(found)
+
+
 def test_code_of_decoding(finished: Project) -> None:
     beam = finished.clone / "src/captioner/decoding/beam.py"
     with edited(beam, "\n\n\n", "\n\n\nADDED = 1\n\n\n"):

@@ -149,6 +149,14 @@ def training_settings(wildcards):
 # Files: one function per artefact.
 
 
+def text_sources(wildcards):
+    """Input function: the CSVs of a split. The user's own may hold several splits, so not its date
+    but a digest of the split's rows, a param, tells of a change."""
+    dated = LAYOUT.text_digest(wildcards.split) is None
+    files = LAYOUT.text(wildcards.split)
+    return files if dated else {kind: ancient(path) for kind, path in files.items()}
+
+
 def shards(split, frontend):
     folder = f"results/{C}/features/{frontend}/{split}"
     return [f"{folder}/{shard}.parquet" for shard in range(LAYOUT.n_shards[split])]

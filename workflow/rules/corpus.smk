@@ -49,7 +49,7 @@ rule tabulate_clips:
 
 rule tabulate_annotations:
     input:
-        unpack(lambda wildcards: LAYOUT.text(wildcards.split)),
+        unpack(text_sources),
     output:
         annotations="results/{corpus}/annotations/{split}.parquet",
     log:
@@ -63,6 +63,7 @@ rule tabulate_annotations:
         mem_mb=1000,
     params:
         corpus=READER_SETTINGS,
+        text=lambda wildcards: LAYOUT.text_digest(wildcards.split),
         code=source_digest(
             "tabulate_annotations",
             "results/{corpus}/annotations/{split}.parquet",

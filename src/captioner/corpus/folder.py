@@ -70,6 +70,14 @@ def split_rows(settings: Mapping[str, Any]) -> dict[str, list[CaptionRow]]:
     return {split: rows[split] for split in SPLITS if split in rows}
 
 
+def text_digest(settings: Mapping[str, Any], split: str) -> str:
+    """Digest the rows of one split: another split's rows in the same CSV do not count."""
+    rows = [(row.file_name, row.captions) for row in split_rows(settings)[split]]
+    return hashlib.blake2b(
+        repr(rows).encode("utf-8", "surrogateescape"), digest_size=16
+    ).hexdigest()
+
+
 def n_shards(n_clips: int) -> int:
     """Give the number of shards for a split of so many clips."""
     return max(1, math.ceil(n_clips / CLIPS_PER_SHARD))

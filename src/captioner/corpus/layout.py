@@ -36,6 +36,9 @@ class CorpusLayout(Protocol):
     def text(self, split: str) -> dict[str, str]:
         """Give the split's CSVs by kind (captions, metadata), as far as it has them."""
 
+    def text_digest(self, split: str) -> str | None:
+        """Digest the split's rows where splits may share a CSV; None where its date tells."""
+
 
 def corpus_layout(settings: dict[str, Any]) -> CorpusLayout:
     """Read the layout of the corpus that `settings` (its YAML, completed) describe.
@@ -85,6 +88,10 @@ class PublishedLayout:
         names = {kind: self.files.get((split, kind)) for kind in TEXT_KINDS}
         return {kind: self.download(name) for kind, name in names.items() if name}
 
+    def text_digest(self, split: str) -> str | None:
+        """See `CorpusLayout`: a CSV per split."""
+        return None
+
     def download(self, file: str) -> str:
         """Give the path of a published file, wherever it is fetched from."""
         return f"resources/downloads/{self.keys[file]}/{file}"
@@ -132,3 +139,7 @@ class FolderLayout:
         """See `CorpusLayout`."""
         paths = self._folder.caption_files(self._settings, split)
         return dict(zip(TEXT_KINDS, paths, strict=False))
+
+    def text_digest(self, split: str) -> str | None:
+        """See `CorpusLayout`."""
+        return self._folder.text_digest(self._settings, split)
