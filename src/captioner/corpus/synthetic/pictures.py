@@ -20,7 +20,7 @@ def draw_sources(path: str | Path, duration_s: float = 5.0, seed: int = 0) -> No
     from matplotlib.figure import Figure  # late: only pictures need it
 
     n_rows = -(-len(SOURCES) // N_COLUMNS)
-    figure = Figure(figsize=(4 * N_COLUMNS, 2.4 * n_rows))
+    figure = Figure(figsize=(4 * N_COLUMNS, 2.4 * n_rows), layout="constrained")
     figure.suptitle("Corpus synthetic: one clip per source (s, kHz)")
     axes = figure.subplots(n_rows, N_COLUMNS, sharex=True, sharey=True).ravel()
     for axis, (number, source) in zip(axes, enumerate(SOURCES.values()), strict=False):
@@ -34,6 +34,5 @@ def draw_sources(path: str | Path, duration_s: float = 5.0, seed: int = 0) -> No
         axis.set(yscale="log", ylim=(LOWEST_HZ / 1000, SAMPLE_RATE_HZ / 2000), title=source.name)
     for axis in axes[len(SOURCES) :]:
         axis.set_visible(False)
-    figure.tight_layout()
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=70, format="png")
