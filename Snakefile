@@ -28,7 +28,7 @@ include: "workflow/rules/submission.smk"
 rule all:
     default_target: True
     input:
-        scored_outputs("json"),
+        scored_outputs(),
         report_page(),
         submission_outputs(),
 
@@ -50,7 +50,7 @@ rule decode:
 
 rule evaluate:
     input:
-        scored_outputs("json"),
+        scored_outputs(),
 
 
 rule report:

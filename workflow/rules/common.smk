@@ -3,6 +3,7 @@
 import shlex
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -17,17 +18,18 @@ if Path(sys.executable).is_file():  # once
 from captioner.audio.frontends import FRONTENDS as FRONTEND_MODULES
 from captioner.corpus.layout import corpus_layout
 from captioner.corpus.readers import READERS
+from captioner.corpus.splits import UNCAPTIONED
 from captioner.errors import InputError
 from captioner.evaluation.java import SPICE_JARS
 from captioner.models.registry import FAMILIES
 from captioner.settings import check_names, complete, read_yaml, resolve
 from captioner.source import source_digest as digest_of_source
 
-UNSCORED_SPLITS = ("test", "analysis")  # without captions: decoded, never scored
 JAVA_TOOLS = [f"resources/java/{jar.file_name}" for jar in SPICE_JARS]
 GPUS = int(shutil.which("nvidia-smi") is not None)
 
 
+@cache
 def schema(name):
     return read_yaml(ROOT / "workflow/schemas" / f"{name}.schema.yaml")
 
@@ -87,7 +89,7 @@ TRAINED = {name: system for name, system in SYSTEMS.items() if "family" in syste
 TRAINING_THREADS = max(1, (workflow.cores or 1) // max(1, len(TRAINED) * len(config["seeds"])))
 SPLITS = LAYOUT.splits
 TRAINING_SPLITS = [split for split in ("development", "validation") if split in SPLITS]
-DECODED_SPLITS = [s for s in SPLITS if s in config["score_splits"] or s in UNSCORED_SPLITS]
+DECODED_SPLITS = [s for s in SPLITS if s in config["score_splits"] or s in UNCAPTIONED]
 READER_SETTINGS = {  # what readers look at: the rest of the YAML must not rerun them
     key: CORPUS[key]
     for key in ("kind", "n_captions", "audio", "captions", "split")
@@ -188,44 +190,42 @@ def runs():
                 yield name, seed, decoding
 
 
+def run_folder(system, seed):
+    return f"results/{C}/systems/{system}/seed{seed}"
+
+
+def captions_file(run, split):
+    system, seed, decoding = run
+    return f"{run_folder(system, seed)}/captions/{decoding}/{split}.csv"
+
+
+def scores_file(run, split, extension):
+    system, seed, decoding = run
+    return f"{run_folder(system, seed)}/scores/{decoding}/{split}.{extension}"
+
+
 def feature_shards():
     return [path for f in FRONTENDS for split in SPLITS for path in shards(split, f)]
 
 
 def trained_models():
-    folders = (
-        f"results/{C}/systems/{name}/seed{seed}" for name, seed, _ in runs() if name in TRAINED
-    )
-    return sorted({f"{folder}/model" for folder in folders})
+    return [f"{run_folder(name, seed)}/model" for name in TRAINED for seed in config["seeds"]]
 
 
-def decoded_captions(splits=DECODED_SPLITS):
-    return [
-        f"results/{C}/systems/{name}/seed{seed}/captions/{decoding}/{split}.csv"
-        for name, seed, decoding in runs()
-        for split in splits
-    ]
+def decoded_captions():
+    return [captions_file(run, split) for run in runs() for split in DECODED_SPLITS]
 
 
-def scored_outputs(extension):
-    return [
-        f"results/{C}/systems/{name}/seed{seed}/scores/{decoding}/{split}.{extension}"
-        for name, seed, decoding in runs()
-        for split in config["score_splits"]
-    ]
+def scored_outputs():
+    return [scores_file(run, split, "json") for run in runs() for split in config["score_splits"]]
 
 
 def report_page():
     return f"results/{C}/report/index.html"
 
 
-SUBMITTED = [
-    f"results/{C}/systems/{name}/seed{seed}/captions/{decoding}/test.csv"
-    for name, seed, decoding in runs()
-    if name in TRAINED
-][
-    :4
-]  # the challenge takes four systems
+TRAINED_RUNS = [run for run in runs() if run[0] in TRAINED]
+SUBMITTED = [captions_file(run, "test") for run in TRAINED_RUNS[:4]]  # as many as a team may send
 
 
 def submission_outputs():
@@ -237,18 +237,12 @@ def submission_outputs():
     return [f"{stem}_{index}_output.csv" for index in range(1, len(SUBMITTED) + 1)]
 
 
-def benchmarked():
-    """Folders of benchmarks: the corpus's own, and those of the resources that runs share."""
-    return [f"results/{C}/benchmarks", "resources/benchmarks"]
-
-
 def report_content():
     """What the report shows, as `captioner.reporting.content.ReportContent` reads it."""
     systems = []
-    for name, seed, decoding in runs():
-        folder = f"results/{C}/systems/{name}/seed{seed}"
-        scores = f"{folder}/scores/{decoding}"
-        trained = name in TRAINED
+    for run in runs():
+        name, seed, decoding = run
+        folder, trained = run_folder(name, seed), name in TRAINED
         systems.append(
             {
                 "name": name,
@@ -258,9 +252,9 @@ def report_content():
                 "trivial": not trained,
                 "model": f"{folder}/model" if trained else None,
                 "history": f"{folder}/history.csv" if trained else None,
-                "captions": {s: f"{folder}/captions/{decoding}/{s}.csv" for s in DECODED_SPLITS},
+                "captions": {split: captions_file(run, split) for split in DECODED_SPLITS},
                 "scores": {
-                    split: {ext: f"{scores}/{split}.{ext}" for ext in ("json", "parquet")}
+                    split: {ext: scores_file(run, split, ext) for ext in ("json", "parquet")}
                     for split in config["score_splits"]
                 },
             }
