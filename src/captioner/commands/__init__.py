@@ -1,0 +1,1 @@
+"""The commands of `captioner`, one module each: `add(commands)` declares it."""

@@ -1,0 +1,94 @@
+"""`captioner score`: the official metrics of a CSV of predictions."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from captioner.commands.arguments import Commands, positive
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "score",
+        help="score predicted captions with the nine metrics of DCASE 2021 Task 6",
+        description="BLEU-1 to 4, ROUGE-L, METEOR, CIDEr, SPICE and SPIDEr by the official tools.",
+        epilog="The first run fetches 387 MB of Java libraries for SPICE.",
+    )
+    parser.add_argument(
+        "predictions", type=Path, metavar="PREDICTIONS.csv", help="file_name,caption_predicted"
+    )
+    parser.add_argument(
+        "references", type=Path, metavar="REFERENCES.csv", help="file_name,caption_1,...,caption_N"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE.json", help="write the scores: metric name to number"
+    )
+    parser.add_argument(
+        "--per-clip", type=Path, metavar="FILE.csv", help="write the scores of each clip"
+    )
+    parser.add_argument(
+        "--allow-empty", action="store_true", help="score empty predictions instead of refusing"
+    )
+    parser.add_argument(
+        "--java-folder",
+        type=Path,
+        metavar="DIR",
+        help="where SPICE's libraries are, or are put (default: resources/java where that folder "
+        "exists, else captioner/java in the user's cache folder)",
+    )
+    parser.add_argument(
+        "--spice-cache",
+        type=Path,
+        metavar="DIR",
+        help="where SPICE keeps parsed captions for the next run (default: spice-cache beside the "
+        "Java folder)",
+    )
+    parser.add_argument(
+        "--threads", type=positive, metavar="N", help="parsing threads (default: all processors)"
+    )
+    parser.add_argument(
+        "--offline", action="store_true", help="open no connection; say what is missing instead"
+    )
+    parser.set_defaults(run=_score)
+
+
+def _score(arguments: argparse.Namespace) -> int:
+    from captioner.evaluation.java import fetch_spice_jars
+    from captioner.evaluation.score import METRICS, check_clips, score_captions
+    from captioner.evaluation.tables import read_predictions, read_references, write_per_clip
+    from captioner.job import write_json
+
+    predictions = read_predictions(arguments.predictions)
+    references = read_references(arguments.references)
+    check_clips(predictions, references, allow_empty=arguments.allow_empty)
+    java_folder = arguments.java_folder or _default_java_folder()
+    fetch_spice_jars(java_folder, offline=arguments.offline)
+    scores = score_captions(
+        predictions,
+        references,
+        java_folder=java_folder,
+        cache_folder=arguments.spice_cache or java_folder.parent / "spice-cache",
+        allow_empty=arguments.allow_empty,
+        threads=arguments.threads,
+    )
+    if arguments.out:
+        write_json(arguments.out, scores.corpus)
+    if arguments.per_clip:
+        write_per_clip(arguments.per_clip, METRICS, scores.per_clip)
+    print(f"{len(scores.per_clip)} clips")
+    for metric, value in scores.corpus.items():
+        print(f"{metric:<8} {value:.4f}")
+    return 0
+
+
+def _default_java_folder() -> Path:
+    here = Path("resources", "java")
+    if here.is_dir():
+        return here
+    if sys.platform == "darwin":
+        cache = Path.home() / "Library" / "Caches"
+    else:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "captioner" / "java"
