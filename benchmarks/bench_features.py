@@ -23,7 +23,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from captioner.audio.frontends import FrontEnd, build_frontend, frontend_features
 from captioner.corpus.clips import tabulate_folder
 from captioner.corpus.tables import Clip
-from captioner.store.shards import FeatureStore, write_shard
+from captioner.store.shards import FeatureStore
+from captioner.store.writing import write_shard
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SAMPLE_RATE_HZ = 44100

@@ -13,10 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
+from captioner.audio.frontends import Heard
 from captioner.corpus.shards import shard_of
 from captioner.corpus.tables import Clip
 from captioner.errors import InputError
-from captioner.store.shards import FeatureStore, write_shard
+from captioner.store.shards import FeatureStore
+from captioner.store.writing import write_shard
 
 ODD_NAMES = [
     "a.b.c.wav",
@@ -33,12 +35,18 @@ class Framed:
 
     sample_rate_hz = 100
     n_features = 2
+    tags = ()
+    weights_md5 = ""
+    batch_s = 0.0
 
     def __init__(self, **settings):
-        self.settings = {"kind": "framed"} | settings
+        self.settings = {"kind": "framed", "storage": "float32"} | settings
 
     def __call__(self, waveform):
         return waveform[: len(waveform) // 2 * 2].reshape(-1, 2)
+
+    def hear(self, waveforms):
+        return [Heard(self(waveform), None) for waveform in waveforms]
 
 
 @pytest.fixture
@@ -67,7 +75,7 @@ def test_every_clip_is_in_its_shard_once(tmp_path, clips, n_shards):
     store = FeatureStore(paths)
     assert len(store) == len(clips)
     assert sorted(store.file_names) == sorted(store) == sorted(ODD_NAMES)
-    assert (store.n_features, store.settings) == (2, {"kind": "framed"})
+    assert (store.n_features, store.settings) == (2, Framed().settings)
     for clip in clips:
         features = store[clip.file_name]
         assert features.dtype == np.float32
@@ -85,9 +93,11 @@ def test_a_stranger_reads_a_shard(tmp_path, clips):
     assert table.schema.names == ["file_name", "n_frames", "features"]
     assert table.schema.types == [pa.string(), pa.int32(), pa.binary()]
     assert json.loads(table.schema.metadata[b"captioner"]) == {
-        "frontend": {"kind": "framed", "alpha": 0.5, "name": "été"},
+        "frontend": {"kind": "framed", "storage": "float32", "alpha": 0.5, "name": "été"},
         "n_features": 2,
         "dtype": "float32",
+        "tags": [],
+        "weights_md5": "",
     }
     row = table.slice(3, 1).to_pylist()[0]
     values = np.frombuffer(row["features"], "<f4").reshape(row["n_frames"], -1)
@@ -127,15 +137,17 @@ def test_a_killed_job_leaves_no_shard(tmp_path, clips):
     code = """
 import os, pickle, signal, sys
 import numpy as np
-from captioner.store.shards import write_shard
+from captioner.audio.frontends import Heard
+from captioner.store.writing import write_shard
 
 class Killed:
-    settings, sample_rate_hz, n_features, n_calls = {}, 100, 2, 0
-    def __call__(self, waveform):
+    settings, sample_rate_hz, n_features, n_calls = {"storage": "float32"}, 100, 2, 0
+    tags, weights_md5, batch_s = (), "", 0
+    def hear(self, waveforms):
         self.n_calls += 1
         if self.n_calls == 9:
             os.kill(os.getpid(), signal.SIGKILL)
-        return np.zeros((4, 2), np.float32)
+        return [Heard(np.zeros((4, 2), np.float32), None)]
 
 clips, output = pickle.load(sys.stdin.buffer)
 write_shard(clips, 0, 1, Killed(), output)

@@ -3,7 +3,7 @@
 from captioner.audio.frontends import build_frontend
 from captioner.corpus.tables import read_clips
 from captioner.job import start_logging
-from captioner.store.shards import write_shard
+from captioner.store.writing import write_shard
 
 
 def main(snakemake):
@@ -12,7 +12,7 @@ def main(snakemake):
         read_clips(snakemake.input.clips),
         int(snakemake.wildcards.shard),
         snakemake.params.n_shards,
-        build_frontend(snakemake.params.frontend),
+        build_frontend(snakemake.params.frontend, snakemake.input.get("weights")),
         snakemake.output.shard,
     )
 

@@ -1,13 +1,16 @@
 """Log-mel energies of centred, windowed frames, in float32 and blocks that stay in cache."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.fft
 from numpy.lib.stride_tricks import sliding_window_view
 
+from captioner.audio.frontends import Heard
 from captioner.audio.mel import mel_filter_bank
 from captioner.errors import InputError
 
@@ -15,7 +18,14 @@ BLOCK = 64  # frames transformed at a time: with their spectrum 1 MB at n_fft 20
 BAND_GROUPS = 4  # mel bands multiplied at a time cover few bins: a quarter of the dense product
 PEAK_OFFSET = 1e-8  # of the released baseline: a silent clip is not divided by zero
 WINDOWS = {"hann": np.hanning, "hamming": np.hamming}
-CHOICES = {"window": tuple(WINDOWS), "power": (1, 2), "log_floor": ("maximum", "add")}
+DECIBEL = 10 / np.log(10)  # 10 log10(x) = DECIBEL * ln(x)
+CHOICES = {
+    "window": tuple(WINDOWS),
+    "power": (1, 2),
+    "log_floor": ("maximum", "add"),
+    "scale": ("natural", "decibel"),
+    "storage": ("float32", "float16"),
+}
 
 
 @dataclass(frozen=True)
@@ -32,8 +42,10 @@ class LogMelSettings:
     f_max_hz: float
     power: int  # 1: magnitudes, 2: energies
     log_offset: float
-    log_floor: str  # maximum: ln(max(x, log_offset)), add: ln(x + log_offset)
+    log_floor: str  # maximum: log(max(x, log_offset)), add: log(x + log_offset)
+    scale: str  # natural: ln, decibel: 10 log10
     peak_normalise: bool  # divide the clip by max |x| + 1e-8 first
+    storage: str  # float32 | float16, of the shard; readers give float32
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any]) -> "LogMelSettings":
@@ -76,11 +88,14 @@ class LogMel:
     """
 
     def __init__(self, settings: LogMelSettings):
-        """Prepare window and filters; `InputError` if a mel band holds no bin of the FFT."""
+        """Prepare window and filters. A band so narrow that it holds no bin gives the floor."""
         self._settings = settings
         self.settings: dict[str, Any] = asdict(settings)
         self.sample_rate_hz = settings.sample_rate_hz
         self.n_features = settings.n_mels
+        self.tags: tuple[str, ...] = ()
+        self.weights_md5 = ""
+        self.batch_s = 0.0
         window = WINDOWS[settings.window](settings.n_fft + 1)[:-1]  # periodic, as for any STFT
         self._window = window.astype(np.float32)
         filters = mel_filter_bank(
@@ -90,14 +105,7 @@ class LogMel:
             settings.f_min_hz,
             settings.f_max_hz,
         )
-        empty = np.flatnonzero(~filters.any(axis=1))
-        if len(empty):
-            _refuse(
-                "n_mels",
-                settings.n_mels,
-                f"bands that each hold a bin of the FFT; {len(empty)} hold none, the first is "
-                f"number {empty[0]}. Use fewer bands or a longer n_fft",
-            )
+        self.empty_bands = np.flatnonzero(~filters.any(axis=1)).tolist()
         if settings.power == 2:
             filters = np.repeat(filters, 2, axis=1)  # re**2 and im**2 side by side: one product
         self._groups = [
@@ -129,12 +137,29 @@ class LogMel:
             np.maximum(mel, np.float32(settings.log_offset), out=mel)
         else:
             np.add(mel, np.float32(settings.log_offset), out=mel)
-        return np.log(mel, out=mel)
+        np.log(mel, out=mel)
+        if settings.scale == "decibel":
+            mel *= np.float32(DECIBEL)
+        return mel
+
+    def hear(self, waveforms: Sequence[np.ndarray]) -> list[Heard]:
+        """Give the features of several waveforms, without tags."""
+        return [Heard(self(waveform), None) for waveform in waveforms]
 
 
-def build(settings: dict[str, Any]) -> LogMel:
+def build(settings: dict[str, Any], weights: Path | None = None) -> LogMel:
     """Build the front-end; raises `InputError` naming a setting that is wrong."""
-    return LogMel(LogMelSettings.from_dict(settings))
+    if weights is not None:
+        raise InputError(f"log-mel: found weights ({weights}), expected none: it has no network.")
+    frontend = LogMel(LogMelSettings.from_dict(settings))
+    if frontend.empty_bands:
+        _refuse(
+            "n_mels",
+            frontend.n_features,
+            f"bands that each hold a bin of the FFT; {len(frontend.empty_bands)} hold none, the "
+            f"first is number {frontend.empty_bands[0]}. Use fewer bands or a longer n_fft",
+        )
+    return frontend
 
 
 def _bounds(n_mels: int) -> list[tuple[int, int]]:
@@ -145,7 +170,7 @@ def _bounds(n_mels: int) -> list[tuple[int, int]]:
 def _band_group(filters: np.ndarray, first: int, last: int) -> tuple[slice, slice, np.ndarray]:
     """Give the bins and bands of filters `first` to `last` - 1, and their weights (bins, bands)."""
     bins = np.flatnonzero(filters[first:last].any(axis=0))
-    span = slice(int(bins[0]), int(bins[-1]) + 1)
+    span = slice(int(bins[0]), int(bins[-1]) + 1) if len(bins) else slice(0, 1)
     weights = np.ascontiguousarray(filters[first:last, span].T, dtype=np.float32)
     return span, slice(first, last), weights
 
