@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from captioner.corpus.checks import Expectations, check_split, raise_on_errors
-from captioner.corpus.clips import tabulate_folder
+from captioner.corpus.clips import tabulate_folders
 from captioner.corpus.tables import Annotation
 from captioner.errors import InputError
 
@@ -18,7 +18,7 @@ EXPECTED = Expectations(sample_rate_hz=RATE, bits=16, n_channels=1, duration_s=(
 
 def report_on(folder, samples, rate=RATE, subtype="PCM_16"):
     soundfile.write(folder / NAME, samples, rate, subtype=subtype)
-    clips = tabulate_folder(folder)
+    clips = list(tabulate_folders([folder]))
     return check_split("development", clips, [Annotation(NAME, ("A dog",))], {}, EXPECTED)
 
 
@@ -63,10 +63,9 @@ def test_a_recorded_warning(tmp_path, samples, rate, subtype, check, offender):
 def test_one_nan_is_an_error_wherever_it_is(tmp_path, position, value):
     samples = NOISE.copy()
     samples[position] = value
-    report = report_on(tmp_path, samples, subtype="FLOAT")
-    assert found(report)["samples", "error"] == [f"{tmp_path / NAME}: NaN or infinite"]
-    with pytest.raises(InputError, match="samples: expected readable, finite numbers; found 1"):
-        raise_on_errors(report)
+    with pytest.raises(InputError, match="found 1 samples that are NaN or infinite") as error:
+        report_on(tmp_path, samples, subtype="FLOAT")
+    assert str(tmp_path / NAME) in str(error.value)
 
 
 @pytest.mark.parametrize("position", [9000, 31_234, N_SAMPLES - 9000])
@@ -89,16 +88,42 @@ def test_every_unusable_file_is_named(tmp_path, content):
             whole = path.read_bytes()
             path.write_bytes({"nothing": b"", "text": b"404", "cut header": whole[:20]}[content])
     with pytest.raises(InputError) as error:
-        tabulate_folder(tmp_path)
+        list(tabulate_folders([tmp_path]))
     for name in names[1:]:
         assert str(tmp_path / name) in str(error.value)
     assert "ok.wav" not in str(error.value)
     assert "expected" in str(error.value)
 
 
-def test_a_file_damaged_after_it_was_tabulated_is_named(tmp_path):
-    soundfile.write(tmp_path / NAME, NOISE, RATE)
-    clips = tabulate_folder(tmp_path)
-    (tmp_path / NAME).write_bytes(b"404")
-    report = check_split("development", clips, [Annotation(NAME, ("A dog",))], {}, EXPECTED)
-    assert found(report)["samples", "error"] == [f"{tmp_path / NAME}: unreadable"]
+def test_damaged_files_are_skipped_where_the_corpus_says_so(tmp_path, caplog):
+    for name in ("ok.wav", "text.wav", "nan.wav", "cut.flac", "mid.flac"):
+        soundfile.write(tmp_path / name, NOISE[:N_SAMPLES], RATE)
+    (tmp_path / "text.wav").write_bytes(b"404")
+    nan = np.where(np.arange(N_SAMPLES) == 31_234, np.nan, NOISE)
+    soundfile.write(tmp_path / "nan.wav", nan, RATE, subtype="FLOAT")
+    flac = (tmp_path / "cut.flac").read_bytes()
+    (tmp_path / "cut.flac").write_bytes(flac[: len(flac) // 2])
+    clips = list(tabulate_folders([tmp_path], damaged="skip"))
+    assert [clip.file_name for clip in clips] == [
+        "cut.flac", "mid.flac", "nan.wav", "ok.wav", "text.wav"
+    ]  # fmt: skip
+    faulty = {clip.file_name: clip for clip in clips if clip.fault}
+    assert sorted(faulty) == ["cut.flac", "nan.wav", "text.wav"]
+    for name, clip in faulty.items():
+        assert (clip.duration_s, clip.digest) == (0, "")
+        assert str(tmp_path / name) in clip.fault
+        assert str(tmp_path / name) in caplog.text
+    assert "3 clips are damaged and left out" in caplog.text
+    with pytest.raises(InputError) as error:
+        list(tabulate_folders([tmp_path]))
+    assert sorted(name for name in faulty if name in str(error.value)) == sorted(faulty)
+
+
+def test_damage_between_the_excerpts_is_found_by_decoding_all(tmp_path):
+    soundfile.write(tmp_path / NAME, np.tile(NOISE, 4), RATE, format="FLAC")
+    whole = bytearray((tmp_path / NAME).read_bytes())
+    for position in range(int(len(whole) * 0.55), int(len(whole) * 0.56)):
+        whole[position] ^= 0xFF
+    (tmp_path / NAME).write_bytes(whole)
+    (clip,) = tabulate_folders([tmp_path], damaged="skip")
+    assert str(tmp_path / NAME) in clip.fault

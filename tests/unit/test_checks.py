@@ -10,7 +10,7 @@ from captioner.corpus.checks import (
     expectations_of,
     raise_on_errors,
 )
-from captioner.corpus.clips import tabulate_folder
+from captioner.corpus.clips import tabulate_folders
 from captioner.corpus.clotho import read_annotations
 from captioner.corpus.tables import Annotation
 from captioner.errors import InputError
@@ -58,7 +58,7 @@ def test_official_captions_pass(official, repository, split):
 
 def test_official_clips_with_their_captions_pass(official, repository, shared_data):
     settings = read_yaml(repository / "config/corpora/clotho-v2.1.yaml")
-    clips = tabulate_folder(shared_data / "clips")
+    clips = list(tabulate_folders([shared_data / "clips"]))
     names = {clip.file_name for clip in clips}
     rows = [row for row in official["evaluation"] if row.file_name in names]
     report = check_split(
@@ -99,7 +99,7 @@ def test_findings_of_captions():
 def test_names_are_compared_both_ways(tmp_path):
     for name in ("a.b.wav", "a.c.wav"):
         soundfile.write(tmp_path / name, np.random.default_rng(0).uniform(-1, 1, 800) / 2, 8000)
-    clips = tabulate_folder(tmp_path)
+    clips = list(tabulate_folders([tmp_path]))
     annotations = [Annotation(name, ("x",)) for name in ("a.b.wav", "a.d.wav", "a.d.wav")]
     report = check_split("development", clips, annotations, {}, Expectations(n_clips=3))
     assert offenders(report, "clips") == ("error", ["development: 2 wavs, 3 rows"])

@@ -1,11 +1,12 @@
-"""What a clip's header does not say: whether its samples are sound.
+"""What a clip's header does not say: the measures of its samples, and their digest.
 
 43 hours of audio are 14 GB, too much to read for a check. Only floats can be NaN, so files of
-floats are read whole; of the others, excerpts spread over the clip: whoever is silent or constant
+floats are read whole; of the others, excerpts spread over the clip: whoever is quiet or constant
 is so in all of them, and only then the rest is read. Both findings are therefore exact, whatever
-the clip; the share of clipped samples is an estimate.
+the clip; the share of samples at full scale is an estimate. All are taken at 16 bits.
 """
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,60 +14,95 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from captioner.errors import InputError
+
 N_EXCERPTS = 8
 EXCERPT_FRAMES = 4096
-SILENCE = 1e-4  # -80 dB of full scale
-FULL_SCALE = 1 - 2.0**-15  # the highest value of 16 bits
-CLIPPED_SHARE = 1e-3  # of the samples at full scale; a peak-normalised clip has a handful
+FULL_SCALE = 2**15 - 1  # the highest value of 16 bits
+QUIET = 2.0**-10  # -60 dB of full scale: with nothing louder in the excerpts, the rest is read
 
 BITS = {
     "PCM_S8": 8, "PCM_U8": 8, "ULAW": 8, "ALAW": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32,
     "FLOAT": 32, "DOUBLE": 64,
 }  # fmt: skip
+FLOATS = ("FLOAT", "DOUBLE")
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What the samples of one clip are like."""
+class Measures:
+    """What the samples of one clip are like; the fields of the same names of `tables.Clip`."""
 
-    bits: int | None  # per sample; None for compressed audio, which has no such number
-    faults: tuple[str, ...] = ()  # of "unreadable", "NaN or infinite"
-    oddities: tuple[str, ...] = ()  # of "silent", "constant", "clipped"
+    bits: int | None
+    digest: str
+    peak: float
+    constant: bool
+    full_scale: float
 
 
-def inspect_samples(path: str | Path) -> Findings:
-    """Look at the samples of one clip, as far as needed."""
+def measure_samples(path: str | Path) -> Measures:
+    """Look at the samples of one clip, as far as needed.
+
+    The digest, hexadecimal blake2b, covers the numbers of frames and channels, the rate and the
+    excerpts at 16 bits, so that copies of a recording in wav, flac, 24 bits or float agree. It is
+    "" where all samples are equal: silence is not a recording that two corpora could share.
+
+    Raises `InputError` naming the file if samples are NaN or infinite, or cannot be read.
+    """
     try:
         with soundfile.SoundFile(os.fsencode(path)) as sound:
-            bits = BITS.get(sound.subtype)
-            whole = sound.subtype in ("FLOAT", "DOUBLE")
-            samples = sound.read(dtype="float32") if whole else _excerpts(sound)
-            if not np.isfinite(samples).all():
-                return Findings(bits, faults=("NaN or infinite",))
-            if not whole and _level(samples) != "":
+            samples = _read(path, sound) if sound.subtype in FLOATS else _excerpts(path, sound)
+            if _peak(samples) < QUIET or samples.min() == samples.max():
                 sound.seek(0)
-                samples = sound.read(dtype="float32")
-    except soundfile.LibsndfileError:
-        return Findings(None, faults=("unreadable",))
-    level = _level(samples)
-    clipped = np.mean(np.abs(samples) >= FULL_SCALE) > CLIPPED_SHARE
-    return Findings(bits, oddities=(level,) if level else ("clipped",) if clipped else ())
+                samples = _read(path, sound)
+            shape = f"{sound.frames} {sound.samplerate} {sound.channels} "
+            bits = BITS.get(sound.subtype)
+    except soundfile.LibsndfileError as error:
+        raise InputError(
+            f"{path}: found samples that cannot be read ({error.error_string}), expected all that "
+            "the header promises. The file is damaged: fetch or export it again."
+        ) from error
+    constant = bool(samples.min() == samples.max())
+    digest = hashlib.blake2b(shape.encode(), digest_size=16)
+    digest.update(samples.astype("<i2", copy=False).tobytes())
+    return Measures(
+        bits=bits,
+        digest="" if constant else digest.hexdigest(),
+        peak=_peak(samples),
+        constant=constant,
+        full_scale=float(np.mean((samples >= FULL_SCALE) | (samples <= -FULL_SCALE))),
+    )
 
 
-def _excerpts(sound: soundfile.SoundFile) -> np.ndarray:
+def _excerpts(path: str | Path, sound: soundfile.SoundFile) -> np.ndarray:
     """Read `N_EXCERPTS` excerpts, the first and the last samples among them; (n_samples, ...)."""
     if sound.frames <= N_EXCERPTS * EXCERPT_FRAMES:
-        return sound.read(dtype="float32")
+        return _read(path, sound)
     excerpts = []
     for start in np.linspace(0, sound.frames - EXCERPT_FRAMES, N_EXCERPTS, dtype=int):
         sound.seek(start)
-        excerpts.append(sound.read(EXCERPT_FRAMES, dtype="float32"))
+        excerpts.append(_read(path, sound, EXCERPT_FRAMES))
     return np.concatenate(excerpts)
 
 
-def _level(samples: np.ndarray) -> str:
-    """Say "silent" or "constant" of samples that are; "" of others."""
-    low, high = samples.min(initial=0), samples.max(initial=0)
-    if max(-low, high) < SILENCE:
-        return "silent"
-    return "constant" if samples.min() == samples.max() else ""
+def _read(path: str | Path, sound: soundfile.SoundFile, n_frames: int = -1) -> np.ndarray:
+    """Read frames, by default all that are left, as int16 (n_frames,) or (n_frames, n_channels)."""
+    expected = n_frames if n_frames >= 0 else sound.frames - sound.tell()
+    exact = BITS.get(sound.subtype, 32) <= 16
+    samples = sound.read(n_frames, dtype="int16" if exact else "float32")
+    if len(samples) < expected:
+        raise InputError(
+            f"{path}: found {len(samples)} samples where the header promises {expected}. "
+            "The file is damaged or cut short: fetch or export it again."
+        )
+    if exact:
+        return samples
+    if sound.subtype in FLOATS and not (finite := np.isfinite(samples)).all():
+        raise InputError(
+            f"{path}: found {np.count_nonzero(~finite)} samples that are NaN or infinite, expected "
+            "finite numbers. Export the file again or leave it out."
+        )
+    return np.rint(samples * 2.0**15).clip(-(2**15), FULL_SCALE).astype(np.int16)
+
+
+def _peak(samples: np.ndarray) -> float:
+    return float(max(-int(samples.min()), int(samples.max()))) / 2**15
