@@ -2,7 +2,7 @@
 
 import copy
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,8 +96,8 @@ def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, An
     return merged
 
 
-def check_names(names: Sequence[str], known: Mapping[str, Any], kind: str, source: str) -> None:
-    """Raise an `InputError` for the first of `names` that is not a key of `known`."""
+def check_names(names: Iterable[str], known: Collection[str], kind: str, source: str) -> None:
+    """Raise an `InputError` for the first of `names` that is not among `known`."""
     for name in names:
         if name not in known:
             raise InputError(
@@ -118,7 +118,8 @@ def _differences(
 
 
 def _fill(settings: Any, schema: Mapping[str, Any]) -> None:
-    """Fill defaults in place, depth first; an absent mapping with a default is filled too."""
+    """Fill defaults in place, depth first; an absent mapping with a default is filled too, and so is
+    every item of a list."""
     if isinstance(settings, dict):
         for key, part in schema.get("properties", {}).items():
             if "default" in part and key not in settings:
@@ -129,6 +130,9 @@ def _fill(settings: Any, schema: Mapping[str, Any]) -> None:
         if isinstance(rest, Mapping):
             for key in settings.keys() - schema.get("properties", {}).keys():
                 _fill(settings[key], rest)
+    elif isinstance(settings, list):
+        for item in settings:
+            _fill(item, schema.get("items", {}))
 
 
 def _explain(error: ValidationError) -> Iterator[str]:
@@ -143,6 +147,6 @@ def _explain(error: ValidationError) -> Iterator[str]:
         yield f"{where}: {error.message}"
 
 
-def _suggest(word: str, known: Sequence[str] | Mapping[str, Any]) -> str:
+def _suggest(word: str, known: Collection[str]) -> str:
     near = difflib.get_close_matches(word, list(known), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""

@@ -1,14 +1,15 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from training_corpus import NAMES, TRAINING, captions_of, make_corpus, write_shard
+from training_corpus import NAMES, TRAINING, make_corpus, write_shard
 
 from captioner.corpus.tables import Annotation, write_annotations
-from captioner.errors import InputError
 from captioner.text.vocabulary import Vocabulary
-from captioner.training.batches import load_clips, make_batch, plan_training, plan_validation
+from captioner.training.batches import make_batch, plan_training, plan_validation
+from captioner.training.sources import load_source
 
 
 @pytest.fixture
@@ -21,50 +22,9 @@ def vocabulary(corpus):
     return Vocabulary.load(corpus["vocabulary"])
 
 
-def load(corpus, vocabulary, split="development", skip_unknown=False):
-    return load_clips(
-        corpus["annotations"][split],
-        {"logmel": corpus["features"]["logmel"][split]},
-        vocabulary,
-        skip_unknown=skip_unknown,
-    )
-
-
 @pytest.fixture
 def clips(corpus, vocabulary):
-    return load(corpus, vocabulary)
-
-
-def test_clips_are_joined_by_name_not_by_order(clips, vocabulary):
-    assert clips.names == NAMES  # the shards hold them in another order
-    for name, captions in zip(clips.names, clips.captions, strict=True):
-        texts = [" ".join(vocabulary.tokens[index] for index in words) for words in captions]
-        assert texts == [text[:-1].lower() for text in captions_of(name)]
-
-
-def test_captions_without_features_are_named(corpus, vocabulary):
-    path = corpus["annotations"]["development"]
-    write_annotations(
-        path, [Annotation(name, captions_of(name)) for name in [*NAMES, "no (1).wav"]]
-    )
-    with pytest.raises(InputError, match=r"'no \(1\)\.wav'.*no features.*logmel.*0\.parquet"):
-        load(corpus, vocabulary)
-
-
-def test_features_or_names_without_captions_are_left_out(corpus, vocabulary):
-    path = corpus["annotations"]["development"]
-    annotations = [Annotation(NAMES[0], captions_of(NAMES[0])), Annotation("silent.wav", ())]
-    write_annotations(path, annotations)
-    assert load(corpus, vocabulary).names == NAMES[:1]
-
-
-def test_unknown_words_are_dropped_in_validation_only(corpus, vocabulary):
-    path = corpus["annotations"]["development"]
-    write_annotations(path, [Annotation(NAMES[0], ("Rain on a zebra",))])
-    with pytest.raises(InputError, match="zebra"):
-        load(corpus, vocabulary)
-    [[words]] = load(corpus, vocabulary, skip_unknown=True).captions
-    assert words == vocabulary.encode("rain on a")
+    return load_source(corpus["sources"][0], vocabulary, "refuse")
 
 
 @pytest.mark.parametrize("padding", ["front", "back"])
@@ -74,7 +34,7 @@ def test_padding(clips, vocabulary, padding):
     features, n_frames = batch.features["logmel"].numpy(), batch.n_frames["logmel"].numpy()
     assert features.shape == (3, max(n_frames), 6) and features.dtype == np.float32
     for row, (clip, caption) in enumerate(pairs):
-        own = clips.stores["logmel"][NAMES[clip]]
+        own = clips.features("logmel", clip)
         assert n_frames[row] == len(own)
         n_padded = max(n_frames) - len(own)
         parts = np.split(features[row], [n_padded if padding == "front" else len(own)])
@@ -95,7 +55,7 @@ def test_encode_once_in_equal_and_unequal_numbers(clips, vocabulary):
     equal = np.array([[4, 0], [4, 3], [1, 2], [1, 0]])
     batch = make_batch(clips, equal, vocabulary, "back", encode_once=True)
     assert batch.n_clips == 2 and batch.clip is None
-    n_frames = [clips.stores["logmel"].n_frames(NAMES[clip]) for clip in (4, 1)]
+    n_frames = [clips.n_frames("logmel", clip) for clip in (4, 1)]
     assert batch.n_frames["logmel"].tolist() == n_frames
     for unequal, expected in (
         ([[4, 0], [4, 3], [1, 2]], [0, 0, 1]),
@@ -168,9 +128,9 @@ def test_released_validation_drops_the_last_batch_unless_full(clips):
 
 
 def test_a_caption_without_words(corpus, vocabulary, tmp_path):
-    path = corpus["annotations"]["development"]
-    write_annotations(path, [Annotation(NAMES[0], ("...", "Rain falls"))])
-    clips = load(corpus, vocabulary)
+    source = corpus["sources"][0]
+    write_annotations(source.annotations, [Annotation(NAMES[0], ("...", "Rain falls"))])
+    clips = load_source(source, vocabulary, "refuse")
     batch = make_batch(clips, clips.pairs(), vocabulary, "back", encode_once=True)
     assert batch.tokens[0].tolist() == [vocabulary.sos, vocabulary.eos, vocabulary.eos]
     assert batch.n_targets.tolist() == [1, 3]
@@ -180,8 +140,9 @@ def test_a_caption_without_words(corpus, vocabulary, tmp_path):
 def test_two_frontends_are_padded_apart(corpus, vocabulary, tmp_path):
     other = {name: np.full((k + 1, 6), k, dtype="<f4") for k, name in enumerate(NAMES)}
     shard = write_shard(tmp_path / "other" / "0.parquet", other)
-    shards = {"logmel": corpus["features"]["logmel"]["development"], "other": [shard]}
-    clips = load_clips(corpus["annotations"]["development"], shards, vocabulary, skip_unknown=False)
+    source = corpus["sources"][0]
+    source = replace(source, shards={**source.shards, "other": [shard]})
+    clips = load_source(source, vocabulary, "refuse")
     batch = make_batch(clips, np.array([[2, 0], [4, 0]]), vocabulary, "back", encode_once=True)
     assert batch.n_frames["other"].tolist() == [3, 5]
     assert batch.features["other"].shape == (2, 5, 6)

@@ -7,8 +7,9 @@ from training_corpus import MODELS, make_corpus
 
 from captioner.models.registry import FAMILIES, build_model
 from captioner.text.vocabulary import Vocabulary
-from captioner.training.batches import load_clips, make_batch
+from captioner.training.batches import make_batch
 from captioner.training.losses import batch_logits, caption_loss, loss_weight
+from captioner.training.sources import load_source
 
 LOGITS = torch.tensor([[[0.0, 1.0, 2.0], [3.0, 0.0, 0.0]], [[0.0, 0.0, 1.0], [5.0, -2.0, 0.5]]])
 TARGETS = torch.tensor([[2, 0], [1, 0]])  # <eos> is 1: row 1 ends at once, then is padded
@@ -51,9 +52,7 @@ def test_no_gradient_from_padding():
 def corpus(tmp_path_factory):
     corpus = make_corpus(tmp_path_factory.mktemp("corpus"))
     vocabulary = Vocabulary.load(corpus["vocabulary"])
-    shards = {"logmel": corpus["features"]["logmel"]["development"]}
-    clips = load_clips(corpus["annotations"]["development"], shards, vocabulary, skip_unknown=False)
-    return clips, vocabulary
+    return load_source(corpus["sources"][0], vocabulary, "refuse"), vocabulary
 
 
 def build(family, vocabulary, **changed):

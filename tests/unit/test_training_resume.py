@@ -171,7 +171,7 @@ def test_the_digest_knows_every_input(tmp_path, monkeypatch):
         {"seed": 2},
         {"settings": other_model},
         {"code": "other"},
-        {"annotations": without_validation["annotations"]},
+        {"validation": without_validation["validation"]},
     ):
         train_system(**{**job, "settings": settings, **change})
     assert names[0] == names[1]

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import logging
 import math
@@ -7,17 +8,31 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_corpus import NAMES, features_of, make_corpus, make_settings, write_shard
+from training_corpus import (
+    NAMES,
+    VOCABULARY,
+    captions_of,
+    features_of,
+    make_corpus,
+    make_settings,
+    make_source,
+    write_shard,
+)
 
 from captioner.corpus.tables import Annotation, write_annotations
+from captioner.decoding.decode import decode_clips
+from captioner.decoding.options import DecodingOptions
 from captioner.errors import InputError
 from captioner.models.checkpoint import load_model
 from captioner.models.registry import FAMILIES
+from captioner.store.shards import FeatureStore
+from captioner.store.statistics import compute_statistics
+from captioner.text.vocabulary import build_vocabulary
 from captioner.training import loop
-from captioner.training.batches import load_clips
 from captioner.training.history import COLUMNS
 from captioner.training.losses import batch_logits
 from captioner.training.process import keep_freed_memory
+from captioner.training.sources import load_source
 from captioner.training.train import train_system
 
 
@@ -65,7 +80,8 @@ def test_trains_and_leaves_a_model_and_a_history(corpus, family, batching):
     assert described["settings"] == settings
     assert described["frontends"] == {"logmel": {"kind": "logmel", "n_mels": 6}}
     assert [described[key] for key in ("title", "system", "seed")] == ["A small system", "small", 1]
-    assert described["trained_on"] == corpus["trained_on"]
+    own = {"corpus": "tiny", "split": "development", "weight": 1.0, "task_token": None}
+    assert described["trained_on"] == [own | {"n_clips": 6, "n_leaks": 0}]
     assert not corpus["resume_folder"].exists()
     assert sorted(path.name for path in corpus["history"].parent.iterdir()) == [
         "history.csv",
@@ -82,10 +98,7 @@ def test_the_best_weights_give_the_best_validation_loss(corpus, family, padding_
     )
     train_system(settings=settings, **corpus)
     loaded = load_model(corpus["model_folder"])
-    shards = {"logmel": corpus["features"]["logmel"]["validation"]}
-    clips = load_clips(
-        corpus["annotations"]["validation"], shards, loaded.vocabulary, skip_unknown=True
-    )
+    clips = load_source(corpus["validation"], loaded.vocabulary, "skip_word")
     batch = loop.make_batch(
         clips, clips.pairs(), loaded.vocabulary, loaded.model.padding, encode_once=False
     )
@@ -196,7 +209,7 @@ def test_gradients_are_clipped(corpus, monkeypatch):
 
 
 def test_a_diverging_training_says_where(corpus):
-    shard = corpus["features"]["logmel"]["development"][0]
+    shard = corpus["sources"][0].shards["logmel"][0]
     features = features_of(NAMES[0::2], 0)
     features[NAMES[2]][3, 2] = np.inf
     write_shard(shard, features)
@@ -209,7 +222,7 @@ def test_a_diverging_training_says_where(corpus):
 
 
 def test_nothing_to_train_on(corpus):
-    write_annotations(corpus["annotations"]["development"], [Annotation(NAMES[0], ())])
+    write_annotations(corpus["sources"][0].annotations, [Annotation(NAMES[0], ())])
     with pytest.raises(InputError, match=r"development\.parquet.*no clip with captions"):
         train_system(settings=make_settings(), **corpus)
 
@@ -219,7 +232,8 @@ def test_a_caption_too_long_for_the_model_is_refused_before_training(corpus, spl
     monkeypatch.setattr(loop.Trainer, "_train_epoch", lambda *_: pytest.fail("began to train"))
     annotations = [Annotation(name, ("rain falls",)) for name in NAMES[:3]]
     annotations[1] = Annotation(NAMES[1], ("rain", "rain " * 12))
-    write_annotations(corpus["annotations"][split], annotations)
+    source = corpus["sources"][0] if split == "development" else corpus["validation"]
+    write_annotations(source.annotations, annotations)
     with pytest.raises(InputError, match="n_steps"):
         train_system(settings=make_settings("dcase_baseline"), **corpus)
 
@@ -227,3 +241,38 @@ def test_a_caption_too_long_for_the_model_is_refused_before_training(corpus, spl
 def test_freed_memory_is_kept_where_there_is_glibc(monkeypatch):
     monkeypatch.setattr("platform.libc_ver", lambda: ("", ""))
     assert keep_freed_memory() is False
+
+
+def test_several_corpora_with_weights_and_task_tokens(corpus, tmp_path):
+    """The model says what it learned from, and its captions start with the scored task's token."""
+    settings = VOCABULARY | {"task_tokens": ["ours", "theirs"]}
+    texts = [text for name in NAMES for text in captions_of(name)]
+    build_vocabulary(texts, settings, [{"corpus": "tiny", "splits": ["development"]}]).save(
+        corpus["vocabulary"]
+    )
+    leaks = tmp_path / "leaks.json"
+    leaks.write_text(json.dumps({"excluded": {NAMES[2]: "same sound"}}))
+    other = make_source(
+        tmp_path / "other", "development", NAMES[:4], 7,
+        corpus="other", weight=2.0, task_token="theirs", leaks=leaks,
+    )  # fmt: skip
+    own = dataclasses.replace(corpus["sources"][0], task_token="ours")
+    held_out = dataclasses.replace(corpus["validation"], task_token="ours")
+    statistics = tmp_path / "other.json"
+    compute_statistics(other.shards["logmel"]).save(statistics)
+    changed = {
+        "sources": [own, other],
+        "validation": held_out,
+        "statistics": {"logmel": [*corpus["statistics"]["logmel"], statistics]},
+    }
+    train_system(settings=make_settings(epochs=2, batching="clips"), **{**corpus, **changed})
+    loaded = load_model(corpus["model_folder"])
+    assert loaded.description["task_token"] == "ours"
+    assert [
+        (part["corpus"], part["weight"], part["task_token"], part["n_clips"], part["n_leaks"])
+        for part in loaded.description["trained_on"]
+    ] == [("tiny", 1.0, "ours", 6, 0), ("other", 2.0, "theirs", 3, 1)]
+    clips = {"logmel": FeatureStore(own.shards["logmel"])}
+    spoken = decode_clips(loaded, clips, NAMES, DecodingOptions(beam_size=2, n_best=2))
+    said = {token for found in spoken.values() for one in found for token in one.tokens}
+    assert said.isdisjoint(loaded.vocabulary.unspoken) and len(loaded.vocabulary.unspoken) == 3

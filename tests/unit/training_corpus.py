@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from captioner.corpus.tables import Annotation, write_annotations
+from captioner.corpus.tables import Annotation, Clip, write_annotations, write_clips
 from captioner.store.shards import shard_schema
 from captioner.store.statistics import compute_statistics
 from captioner.text.vocabulary import build_vocabulary
+from captioner.training.sources import Source
 
 FRONTEND = SimpleNamespace(settings={"kind": "logmel", "n_mels": 6}, n_features=6)
 VOCABULARY = {
@@ -78,39 +79,56 @@ def features_of(names: list[str], seed: int) -> dict[str, np.ndarray]:
     }
 
 
+def write_tables(folder: Path, split: str, captions: dict[str, tuple[str, ...]]) -> None:
+    """Write the clips and annotations of a split."""
+    write_clips(
+        folder / f"clips/{split}.parquet",
+        [Clip(name, f"/audio/{name}", 1, 1.0, 16000, 1) for name in captions],
+    )
+    write_annotations(
+        folder / f"annotations/{split}.parquet",
+        [Annotation(name, texts) for name, texts in captions.items()],
+    )
+
+
+def make_source(folder: Path, split: str, names: list[str], seed: int = 0, **fields: Any) -> Source:
+    """Write tables and features, in two shards, of a split of a corpus in `folder`."""
+    write_tables(folder, split, {name: captions_of(name) for name in names})
+    features = features_of(names, seed)
+    shards = [
+        write_shard(
+            folder / f"features/{split}/{shard}.parquet", {name: features[name] for name in part}
+        )
+        for shard, part in enumerate([names[0::2], names[1::2]])
+    ]
+    return Source(
+        **{
+            "corpus": "tiny",
+            "split": split,
+            "clips": folder / f"clips/{split}.parquet",
+            "annotations": folder / f"annotations/{split}.parquet",
+            "shards": {"logmel": shards},
+            **fields,
+        }
+    )
+
+
 def make_corpus(folder: Path, *, validation: bool = True) -> dict[str, Any]:
     """Write a corpus of six development and four validation clips; give the job's arguments."""
-    splits = (
-        {"development": NAMES, "validation": NAMES[:4]} if validation else {"development": NAMES}
-    )
-    shards, annotations = {}, {}
-    for seed, (split, names) in enumerate(splits.items()):
-        features = features_of(names, seed)
-        parts = [names[0::2], names[1::2]]
-        shards[split] = [
-            write_shard(
-                folder / f"features/{split}/{shard}.parquet",
-                {name: features[name] for name in part},
-            )
-            for shard, part in enumerate(parts)
-        ]
-        annotations[split] = folder / f"annotations/{split}.parquet"
-        write_annotations(
-            annotations[split], [Annotation(name, captions_of(name)) for name in names]
-        )
+    source = make_source(folder, "development", NAMES)
     statistics = folder / "statistics.json"
-    compute_statistics(shards["development"]).save(statistics)
+    compute_statistics(source.shards["logmel"]).save(statistics)
     vocabulary = folder / "vocabulary.json"
     texts = [text for name in NAMES for text in captions_of(name)]
-    build_vocabulary(texts, VOCABULARY, ["tiny"]).save(vocabulary)
+    counted_on = [{"corpus": "tiny", "splits": ["development"]}]
+    build_vocabulary(texts, VOCABULARY, counted_on).save(vocabulary)
     return {
         "system": "small",
         "seed": 1,
-        "features": {"logmel": shards},
-        "annotations": annotations,
-        "statistics": {"logmel": statistics},
+        "sources": [source],
+        "validation": make_source(folder, "validation", NAMES[:4], 1) if validation else None,
+        "statistics": {"logmel": [statistics]},
         "vocabulary": vocabulary,
-        "trained_on": [{"corpus": "tiny", "splits": ["development"]}],
         "model_folder": folder / "out" / "model",
         "history": folder / "out" / "history.csv",
         "resume_folder": folder / "out" / "resume",

@@ -16,85 +16,30 @@ if Path(sys.executable).is_file():  # once
     sys.executable = shlex.quote(sys.executable)
 
 from captioner.audio.frontends import FRONTENDS as FRONTEND_MODULES
-from captioner.corpus.layout import corpus_layout
 from captioner.corpus.readers import READERS
 from captioner.corpus.splits import UNCAPTIONED
+from captioner.corpus.synthetic.files import published_files
 from captioner.errors import InputError
 from captioner.evaluation.java import SPICE_JARS
 from captioner.models.registry import FAMILIES
-from captioner.settings import check_names, complete, read_yaml, resolve
+from captioner.plan import Plan
 from captioner.source import source_digest as digest_of_source
 
 JAVA_TOOLS = [f"resources/java/{jar.file_name}" for jar in SPICE_JARS]
 GPUS = int(shutil.which("nvidia-smi") is not None)
 
-
-@cache
-def schema(name):
-    return read_yaml(ROOT / "workflow/schemas" / f"{name}.schema.yaml")
-
-
-def resolve_config():
-    """Return (corpus, systems, front-ends, changes): defaults filled in, names checked; `changes`
-    tells how the config's overrides differ from the named files."""
-    config.update(complete(config, schema("config"), "config"))
-    named = resolve(config["corpus"], "corpus", ROOT / "config/corpora", schema("corpus"))
-    corpus = {**named.settings, "name": named.name, "folder": str(named.path.parent)}
-    changes = {f"corpus {named.name}": named.changes}
-    systems, frontends = {}, {}
-    for item in config["systems"]:
-        name, system, _, changed = resolve(
-            item, "system", ROOT / "config/systems", schema("system")
-        )
-        source = f"system {name}"
-        if name in systems:
-            raise InputError(f"config: {source} stands twice; give a variant a name by `as:`")
-        if "family" in system:
-            check_names([system["family"]], FAMILIES, "family", source)
-            check_names([system["vocabulary"]], config["vocabularies"], "vocabulary", source)
-            check_names(system["decodings"], config["decodings"], "decoding", source)
-        for frontend in system["frontends"]:
-            settings = resolve(
-                frontend, "front-end", ROOT / "config/frontends", schema("frontend")
-            ).settings
-            check_names([settings["kind"]], FRONTEND_MODULES, "kind", f"front-end {frontend}")
-            frontends[frontend] = settings
-        systems[name] = system
-        changes[source] = changed
-    return corpus, systems, frontends, changes
-
-
-def read_layout():
-    """Return the layout of the corpus; it must have the splits that the config asks for."""
-    if CORPUS["kind"] == "folder":
-        from captioner.corpus.folder import resolve_paths
-
-        CORPUS.update(resolve_paths(CORPUS, CORPUS["folder"]))
-    layout = corpus_layout(CORPUS)
-    splits = dict.fromkeys(layout.splits)
-    check_names(["development"], splits, "split", "training")
-    check_names(config["score_splits"], splits, "split", "score_splits")
-    return layout
-
-
 try:
-    CORPUS, SYSTEMS, FRONTENDS, CHANGES = resolve_config()
-    LAYOUT = read_layout()
+    PLAN = Plan(config, ROOT)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
-C = CORPUS["name"]
-TRAINED = {name: system for name, system in SYSTEMS.items() if "family" in system}
+C = PLAN.corpus  # the corpus that is scored
+SPLITS = PLAN.splits
+SYSTEMS, TRAINED, FRONTENDS = PLAN.systems, PLAN.trained, PLAN.frontends
 # Trainings side by side before several threads in one: the batches are too small to share well.
 TRAINING_THREADS = max(1, (workflow.cores or 1) // max(1, len(TRAINED) * len(config["seeds"])))
-SPLITS = LAYOUT.splits
-TRAINING_SPLITS = [split for split in ("development", "validation") if split in SPLITS]
 DECODED_SPLITS = [s for s in SPLITS if s in config["score_splits"] or s in UNCAPTIONED]
-READER_SETTINGS = {  # what readers look at: the rest of the YAML must not rerun them
-    key: CORPUS[key]
-    for key in ("kind", "n_captions", "audio", "captions", "split")
-    if key in CORPUS
-}
+HELD_OUT = [split for split in SPLITS if split != "development"]  # no other corpus may hold them
 
 
 wildcard_constraints:
@@ -134,6 +79,10 @@ def source_digest(rule, output, *modules):
     return digest
 
 
+def reader_module(wildcards):
+    return READERS[PLAN.corpora[wildcards.corpus]["kind"]]
+
+
 def family_module(wildcards):
     return FAMILIES[SYSTEMS[wildcards.system]["family"]]
 
@@ -142,9 +91,16 @@ def frontend_module(wildcards):
     return FRONTEND_MODULES[FRONTENDS[wildcards.frontend]["kind"]]
 
 
+def reader_settings(wildcards):
+    """What readers look at: the rest of a corpus's YAML must not rerun them."""
+    used = ("kind", "n_captions", "audio", "captions", "blacklists", "damaged", "split")
+    settings = PLAN.corpora[wildcards.corpus]
+    return {key: settings[key] for key in used if key in settings}
+
+
 def training_settings(wildcards):
-    """What training uses of a system: not its title, nor its decodings."""
-    unused = ("title", "decodings")
+    """What training uses of a system: not its title, its decodings, nor its data (inputs)."""
+    unused = ("title", "decodings", "train")
     return {k: v for k, v in SYSTEMS[wildcards.system].items() if k not in unused}
 
 
@@ -152,34 +108,66 @@ def training_settings(wildcards):
 
 
 def text_sources(wildcards):
-    """Input function: the CSVs of a split. The user's own may hold several splits, so not its date
-    but a digest of the split's rows, a param, tells of a change."""
-    dated = LAYOUT.text_digest(wildcards.split) is None
-    files = LAYOUT.text(wildcards.split)
-    return files if dated else {kind: ancient(path) for kind, path in files.items()}
+    """Input function: the text of a split. The user's own CSV may hold several splits, so not its
+    date but a digest of the split's rows, a param, tells of a change."""
+    layout, split = PLAN.layouts[wildcards.corpus], wildcards.split
+    files = layout.text(split)
+    if layout.text_digest(split) is not None:
+        files = {kind: ancient(path) for kind, path in files.items()}
+    return files | held_out(layout, split)
 
 
-def shards(split, frontend):
-    folder = f"results/{C}/features/{frontend}/{split}"
-    return [f"{folder}/{shard}.parquet" for shard in range(LAYOUT.n_shards[split])]
+def audio_sources(wildcards):
+    """Input function: the unpacked folders of a split."""
+    layout, split = PLAN.layouts[wildcards.corpus], wildcards.split
+    folders = layout.audio(split)
+    return ({"audio": folders} if folders else {}) | held_out(layout, split)
 
 
-def system_shards(splits):
-    """Input function: the feature shards of `splits` for all front-ends of the wildcard's system."""
+def held_out(layout, split):
+    csv = layout.held_out(split)
+    return {"split": csv} if csv else {}
+
+
+def system_shards(split=None):
+    """Input function: the features of a split (by default the wildcard's) of the scored corpus,
+    for all front-ends of the wildcard's system."""
 
     def paths(wildcards):
-        names = [wildcards.split] if splits is None else splits
         frontends = SYSTEMS[wildcards.system]["frontends"]
-        return [path for f in frontends for split in names for path in shards(split, f)]
+        return [path for f in frontends for path in PLAN.shards(C, split or wildcards.split, f)]
 
     return paths
 
 
-def system_statistics(wildcards):
-    folder = f"results/{C}/features"
-    return [
-        f"{folder}/{f}/statistics/development.json" for f in SYSTEMS[wildcards.system]["frontends"]
-    ]
+def generated_registry(wildcards):
+    """Input function: the registry that a job makes together with the files it names."""
+    registry = PLAN.registry(wildcards.key, wildcards.file)
+    return ancient(registry) if registry.startswith("resources/") else []
+
+
+def passing(what):
+    """A regular expression of the keys of archives whose `what` is removed once it is used."""
+    return "|".join(PLAN.passing_keys(what)) or "^$"
+
+
+def other_splits(wildcards):
+    return [s for s in PLAN.layouts[wildcards.corpus].splits if s != wildcards.split]
+
+
+def other_tables(kind, wildcards):
+    """The tables of the other splits. Those of later splits are read for their names alone: a
+    caption edited there is no change."""
+    splits = PLAN.layouts[wildcards.corpus].splits
+    for other in other_splits(wildcards):
+        path = PLAN.table(kind, wildcards.corpus, other)
+        later = splits.index(other) > splits.index(wildcards.split)
+        yield ancient(path) if later else path
+
+
+def vocabulary_corpora(wildcards):
+    """The corpora whose development captions a vocabulary is counted on."""
+    return config["vocabularies"][wildcards.vocabulary]["corpora"] or [C]
 
 
 def runs():
@@ -205,7 +193,7 @@ def scores_file(run, split, extension):
 
 
 def feature_shards():
-    return [path for f in FRONTENDS for split in SPLITS for path in shards(split, f)]
+    return [path for f in FRONTENDS for split in SPLITS for path in PLAN.shards(C, split, f)]
 
 
 def trained_models():
@@ -263,24 +251,23 @@ def report_content():
     return {
         "corpus": {
             "name": C,
-            "title": CORPUS["title"],
-            "kind": CORPUS["kind"],
-            "synthetic": "generator" in CORPUS,
+            "title": PLAN.corpora[C]["title"],
+            "kind": PLAN.corpora[C]["kind"],
+            "synthetic": "generator" in PLAN.corpora[C],
             "clotho": C.startswith("clotho-v2"),  # what the published scores were measured on
         },
         "config": {
-            "corpus": {k: v for k, v in CORPUS.items() if k not in ("name", "folder")},
+            "corpora": {
+                name: {k: v for k, v in corpus.items() if k not in ("name", "folder")}
+                for name, corpus in PLAN.corpora.items()
+            },
             "systems": SYSTEMS,
             "frontends": FRONTENDS,
             **{key: config[key] for key in shown},
         },
-        "notes": [f"{what}: {change}" for what, found in CHANGES.items() for change in found],
+        "notes": [f"{what}: {change}" for what, found in PLAN.changes.items() for change in found],
         "splits": {
-            split: {
-                "clips": f"results/{C}/clips/{split}.parquet",
-                "annotations": f"results/{C}/annotations/{split}.parquet",
-                "checks": f"results/{C}/checks/{split}.json",
-            }
+            split: {kind: PLAN.table(kind, C, split) for kind in ("clips", "annotations", "checks")}
             for split in SPLITS
         },
         "vocabularies": {

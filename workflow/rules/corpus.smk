@@ -3,27 +3,60 @@
 
 rule extract_archive:
     input:
-        archive=lambda wildcards: LAYOUT.download(LAYOUT.files[wildcards.split, "audio_archive"]),
+        archive=lambda wildcards: PLAN.archive(wildcards.key, wildcards.stem),
     output:
-        folder=directory("resources/{corpus}/audio/{split}"),
+        folder=directory("resources/audio/{key}/{stem}"),
     log:
-        "resources/logs/extract_archive/{corpus}.{split}.log",
+        "resources/logs/extract_archive/{key}.{stem}.log",
     benchmark:
-        "resources/benchmarks/extract_archive/{corpus}.{split}.tsv"
+        "resources/benchmarks/extract_archive/{key}.{stem}.tsv"
     conda:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
         mem_mb=1000,
     message:
-        "Extract the {wildcards.split} audio of {wildcards.corpus}"
+        "Unpack {wildcards.stem}"
     script:
         "../scripts/extract_archive.py"
 
 
+use rule extract_archive as extract_archive_for_a_while with:
+    output:
+        folder=temp(directory("resources/audio/{key}/{stem}")),
+    wildcard_constraints:
+        key=passing("audio"),
+
+
+ruleorder: extract_archive_for_a_while > extract_archive
+
+
+rule hold_out_split:
+    input:
+        captions=lambda wildcards: PLAN.layouts[wildcards.corpus].text("development")["captions"],
+    output:
+        splits="results/{corpus}/splits/development.csv",
+    log:
+        "results/{corpus}/logs/hold_out_split.log",
+    benchmark:
+        "results/{corpus}/benchmarks/hold_out_split.tsv"
+    conda:
+        "../../envs/captioner.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        hold_out=lambda wildcards: PLAN.corpora[wildcards.corpus]["hold_out"],
+        code=source_digest("hold_out_split", "results/{corpus}/splits/development.csv"),
+    message:
+        "Part the development clips of {wildcards.corpus}"
+    script:
+        "../scripts/hold_out_split.py"
+
+
 rule tabulate_clips:
     input:
-        unpack(lambda wildcards: LAYOUT.audio(wildcards.split)),
+        unpack(audio_sources),
     output:
         clips="results/{corpus}/clips/{split}.parquet",
     log:
@@ -36,10 +69,10 @@ rule tabulate_clips:
     resources:
         mem_mb=1000,
     params:
-        corpus=READER_SETTINGS,
-        audio=lambda wildcards: LAYOUT.audio_digest(wildcards.split),
+        corpus=reader_settings,
+        audio=lambda wildcards: PLAN.layouts[wildcards.corpus].audio_digest(wildcards.split),
         code=source_digest(
-            "tabulate_clips", "results/{corpus}/clips/{split}.parquet", READERS[CORPUS["kind"]]
+            "tabulate_clips", "results/{corpus}/clips/{split}.parquet", reader_module
         ),
     message:
         "Clips of {wildcards.split}"
@@ -62,12 +95,12 @@ rule tabulate_annotations:
     resources:
         mem_mb=1000,
     params:
-        corpus=READER_SETTINGS,
-        text=lambda wildcards: LAYOUT.text_digest(wildcards.split),
+        corpus=reader_settings,
+        text=lambda wildcards: PLAN.layouts[wildcards.corpus].text_digest(wildcards.split),
         code=source_digest(
             "tabulate_annotations",
             "results/{corpus}/annotations/{split}.parquet",
-            READERS[CORPUS["kind"]],
+            reader_module,
         ),
     message:
         "Annotations of {wildcards.split}"
@@ -79,14 +112,8 @@ rule check_split:
     input:
         clips="results/{corpus}/clips/{split}.parquet",
         annotations="results/{corpus}/annotations/{split}.parquet",
-        earlier=lambda wildcards: [
-            f"results/{wildcards.corpus}/annotations/{split}.parquet"
-            for split in SPLITS[: SPLITS.index(wildcards.split)]
-        ],
-        later=lambda wildcards: [  # read for their names alone: a caption edited there is no change
-            ancient(f"results/{wildcards.corpus}/annotations/{split}.parquet")
-            for split in SPLITS[SPLITS.index(wildcards.split) + 1 :]
-        ],
+        other_clips=lambda wildcards: other_tables("clips", wildcards),
+        other_annotations=lambda wildcards: other_tables("annotations", wildcards),
     output:
         checks="results/{corpus}/checks/{split}.json",
     log:
@@ -99,10 +126,43 @@ rule check_split:
     resources:
         mem_mb=1000,
     params:
-        settings={key: CORPUS.get(key) for key in ("expected", "n_captions")},
-        others=lambda wildcards: [split for split in SPLITS if split != wildcards.split],
+        settings=lambda wildcards: {
+            key: PLAN.corpora[wildcards.corpus].get(key)
+            for key in ("expected", "n_captions", "hold_out", "damaged")
+        },
+        others=lambda wildcards: other_splits(wildcards),
         code=source_digest("check_split", "results/{corpus}/checks/{split}.json"),
     message:
         "Check {wildcards.split}"
     script:
         "../scripts/check_split.py"
+
+
+rule check_leakage:
+    input:
+        clips="results/{source}/clips/{split}.parquet",
+        annotations="results/{source}/annotations/{split}.parquet",
+        held_out_clips=expand("results/{{corpus}}/clips/{split}.parquet", split=HELD_OUT),
+        held_out_annotations=expand(
+            "results/{{corpus}}/annotations/{split}.parquet", split=HELD_OUT
+        ),
+    output:
+        leakage="results/{corpus}/leakage/{source}.{split}.json",
+    log:
+        "results/{corpus}/logs/check_leakage/{source}.{split}.log",
+    benchmark:
+        "results/{corpus}/benchmarks/check_leakage/{source}.{split}.tsv"
+    wildcard_constraints:
+        source="[^/]+",
+    conda:
+        "../../envs/captioner.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        held_out=HELD_OUT,
+        code=source_digest("check_leakage", "results/{corpus}/leakage/{source}.{split}.json"),
+    message:
+        "Clips of {wildcards.source}, {wildcards.split}, held out in {wildcards.corpus}"
+    script:
+        "../scripts/check_leakage.py"

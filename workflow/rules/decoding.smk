@@ -5,7 +5,7 @@ rule decode_split:
     input:
         model="results/{corpus}/systems/{system}/seed{seed}/model",
         clips="results/{corpus}/clips/{split}.parquet",
-        features=system_shards(None),
+        features=system_shards(),
     output:
         captions="results/{corpus}/systems/{system}/seed{seed}/captions/{decoding}/{split}.csv",
         n_best="results/{corpus}/systems/{system}/seed{seed}/captions/{decoding}/{split}.parquet",
@@ -24,7 +24,7 @@ rule decode_split:
     params:
         decoding=lambda wildcards: config["decodings"][wildcards.decoding],
         shards=lambda wildcards: {
-            frontend: shards(wildcards.split, frontend)
+            frontend: PLAN.shards(C, wildcards.split, frontend)
             for frontend in SYSTEMS[wildcards.system]["frontends"]
         },
         code=source_digest(
@@ -42,8 +42,8 @@ rule caption_trivially:
     input:
         clips="results/{corpus}/clips/{split}.parquet",
         annotations="results/{corpus}/annotations/development.parquet",
-        features=system_shards(None),
-        development=system_shards(["development"]),
+        features=system_shards(),
+        development=system_shards("development"),
     output:
         captions="results/{corpus}/systems/{system}/seed0/captions/none/{split}.csv",
         n_best="results/{corpus}/systems/{system}/seed0/captions/none/{split}.parquet",

@@ -3,7 +3,7 @@
 
 rule fetch_file:
     input:
-        generated=ancient([LAYOUT.registry] if LAYOUT.generated else []),
+        generated=generated_registry,
     output:
         file="resources/downloads/{key}/{file}",
     log:
@@ -18,7 +18,7 @@ rule fetch_file:
     params:
         # A param that depends on `output` triggers no rerun: what is there under its md5 is never
         # fetched again, whichever registry names it.
-        registry=lambda wildcards, output: LAYOUT.registry,
+        registry=lambda wildcards, output: PLAN.registry(wildcards.key, wildcards.file),
     message:
         "Fetch {wildcards.file}"
     script:

@@ -22,6 +22,7 @@ rule fetch_java_tools:
 rule score_split:
     input:
         captions="results/{corpus}/systems/{system}/seed{seed}/captions/{decoding}/{split}.csv",
+        clips="results/{corpus}/clips/{split}.parquet",
         annotations="results/{corpus}/annotations/{split}.parquet",
         checks="results/{corpus}/checks/{split}.json",
         jars=ancient(JAVA_TOOLS),  # pinned by sha256

@@ -4,6 +4,8 @@
 rule extract_features:
     input:
         clips="results/{corpus}/clips/{split}.parquet",
+        audio=lambda wildcards: PLAN.layouts[wildcards.corpus].audio(wildcards.split),
+        weights=lambda wildcards: PLAN.weights(wildcards.frontend) or [],
     output:
         shard="results/{corpus}/features/{frontend}/{split}/{shard}.parquet",
     log:
@@ -15,9 +17,10 @@ rule extract_features:
     threads: 1  # one process per core beats threads: the transform is bound by memory
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        gpu=lambda wildcards: GPUS if PLAN.weights(wildcards.frontend) else 0,
     params:
         frontend=lambda wildcards: FRONTENDS[wildcards.frontend],
-        n_shards=lambda wildcards: LAYOUT.n_shards[wildcards.split],
+        n_shards=lambda wildcards: PLAN.layouts[wildcards.corpus].n_shards[wildcards.split],
         code=source_digest(
             "extract_features",
             "results/{corpus}/features/{frontend}/{split}/{shard}.parquet",
@@ -31,7 +34,7 @@ rule extract_features:
 
 rule compute_statistics:
     input:
-        shards=lambda wildcards: shards(wildcards.split, wildcards.frontend),
+        shards=lambda wildcards: PLAN.shards(wildcards.corpus, wildcards.split, wildcards.frontend),
     output:
         statistics="results/{corpus}/features/{frontend}/statistics/{split}.json",
     log:

@@ -4,7 +4,12 @@
 rule generate_corpus:
     output:
         registry="resources/synthetic/{key}/synthetic.tsv",
-        files=expand("resources/synthetic/{{key}}/{file}", file=LAYOUT.files.values()),
+        files=[
+            f"resources/synthetic/{{key}}/{file}"
+            for file in published_files(
+                ["development", "validation", "evaluation", "test"]
+            ).values()
+        ],
     log:
         "resources/logs/generate_corpus/{key}.log",
     benchmark:
@@ -15,7 +20,8 @@ rule generate_corpus:
     resources:
         mem_mb=2000,
     params:
-        generator=CORPUS.get("generator"),  # {key} is its digest with the code's: nothing else counts
+        # {key} is its digest with the code's: nothing else counts
+        generator=lambda wildcards: PLAN.generator(wildcards.key),
     message:
         "Synthetic corpus {wildcards.key}"
     script:

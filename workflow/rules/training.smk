@@ -3,10 +3,8 @@
 
 rule train_system:
     input:
-        features=system_shards(TRAINING_SPLITS),
-        annotations=expand("results/{{corpus}}/annotations/{split}.parquet", split=TRAINING_SPLITS),
-        checks=expand("results/{{corpus}}/checks/{split}.json", split=TRAINING_SPLITS),
-        statistics=system_statistics,
+        data=lambda wildcards: PLAN.training_files(wildcards.system),
+        statistics=lambda wildcards: sum(PLAN.statistics(wildcards.system).values(), []),
         vocabulary=lambda wildcards: (
             f"results/{wildcards.corpus}/vocabulary/{SYSTEMS[wildcards.system]['vocabulary']}.json"
         ),
@@ -26,11 +24,9 @@ rule train_system:
         gpu=GPUS,
     params:
         settings=training_settings,
-        splits=TRAINING_SPLITS,
-        shards=lambda wildcards: {
-            frontend: {split: shards(split, frontend) for split in TRAINING_SPLITS}
-            for frontend in SYSTEMS[wildcards.system]["frontends"]
-        },
+        sources=lambda wildcards: PLAN.sources(wildcards.system),
+        validation=lambda wildcards: PLAN.validation(wildcards.system),
+        statistics=lambda wildcards: PLAN.statistics(wildcards.system),
         code=source_digest(
             "train_system",
             "results/{corpus}/systems/{system}/seed{seed}/history.csv",

@@ -1,10 +1,15 @@
-"""Vocabularies, counted on the development captions only."""
+"""Vocabularies, counted on development captions only."""
 
 
 rule build_vocabulary:
     input:
-        annotations="results/{corpus}/annotations/development.parquet",
-        checks="results/{corpus}/checks/development.json",
+        annotations=lambda wildcards: [
+            PLAN.table("annotations", corpus, "development")
+            for corpus in vocabulary_corpora(wildcards)
+        ],
+        checks=lambda wildcards: [
+            PLAN.table("checks", corpus, "development") for corpus in vocabulary_corpora(wildcards)
+        ],
     output:
         vocabulary="results/{corpus}/vocabulary/{vocabulary}.json",
     log:
@@ -18,6 +23,7 @@ rule build_vocabulary:
         mem_mb=1000,
     params:
         settings=lambda wildcards: config["vocabularies"][wildcards.vocabulary],
+        corpora=vocabulary_corpora,
         code=source_digest("build_vocabulary", "results/{corpus}/vocabulary/{vocabulary}.json"),
     message:
         "Vocabulary {wildcards.vocabulary}"

@@ -7,9 +7,15 @@ from captioner.text.vocabulary import build_vocabulary
 
 def main(snakemake):
     start_logging(snakemake.log[0])
-    annotations = read_annotations(snakemake.input.annotations)
-    captions = [caption for clip in annotations for caption in clip.captions]
-    counted_on = [{"corpus": snakemake.wildcards.corpus, "splits": ["development"]}]
+    captions = [
+        caption
+        for path in snakemake.input.annotations
+        for clip in read_annotations(path)
+        for caption in clip.captions
+    ]
+    counted_on = [
+        {"corpus": corpus, "splits": ["development"]} for corpus in snakemake.params.corpora
+    ]
     vocabulary = build_vocabulary(captions, snakemake.params.settings, counted_on)
     vocabulary.save(snakemake.output.vocabulary)
 

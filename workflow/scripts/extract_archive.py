@@ -1,4 +1,4 @@
-"""Unpack the audio of one split."""
+"""Unpack the audio of one archive."""
 
 from captioner.corpus.extract import extract
 from captioner.job import start_logging

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from captioner.corpus.tables import read_annotations
+from captioner.corpus.tables import read_annotations, read_clips
 from captioner.evaluation.score import score_captions, write_scores
 from captioner.evaluation.tables import read_predictions
 from captioner.job import start_logging
@@ -10,10 +10,14 @@ from captioner.job import start_logging
 
 def main(snakemake):
     start_logging(snakemake.log[0])
-    annotations = read_annotations(snakemake.input.annotations)
+    usable = {clip.file_name for clip in read_clips(snakemake.input.clips)}
     scores = score_captions(
         read_predictions(snakemake.input.captions),
-        {clip.file_name: clip.captions for clip in annotations},
+        {
+            annotation.file_name: annotation.captions
+            for annotation in read_annotations(snakemake.input.annotations)
+            if annotation.file_name in usable
+        },
         java_folder=Path(snakemake.input.jars[0]).parent,
         cache_folder="resources/spice-cache",  # shared by all runs, and kept
         allow_empty=True,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from captioner.job import start_logging
+from captioner.training.sources import Source
 from captioner.training.train import train_system
 
 
@@ -14,11 +15,10 @@ def main(snakemake):
         system=wildcards.system,
         settings=params.settings,
         seed=int(wildcards.seed),
-        features=params.shards,
-        annotations=dict(zip(params.splits, snakemake.input.annotations, strict=True)),
-        statistics=dict(zip(params.settings["frontends"], snakemake.input.statistics, strict=True)),
+        sources=[Source.from_dict(source) for source in params.sources],
+        validation=Source.from_dict(params.validation) if params.validation else None,
+        statistics=params.statistics,
         vocabulary=snakemake.input.vocabulary,
-        trained_on=[{"corpus": wildcards.corpus, "splits": ["development"]}],
         model_folder=model,
         history=snakemake.output.history,
         resume_folder=model.parent / "resume",

@@ -5,16 +5,19 @@ Read at every start of the workflow, so nothing heavy is imported.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from captioner.corpus.readers import READERS
 from captioner.corpus.registry import read_registry
+from captioner.corpus.splits import SPLITS
 from captioner.errors import InputError
 from captioner.source import source_digest
 
 TEXT_KINDS = ("captions", "metadata")
 GENERATOR = "captioner.corpus.synthetic.generate"
+Paths = str | list[str]
 
 
 class CorpusLayout(Protocol):
@@ -24,20 +27,22 @@ class CorpusLayout(Protocol):
     n_shards: dict[str, int]  # feature shards per split
     registry: str | None  # path of the registry of published files, where there is one
     generated: str | None  # key of a generated corpus: digest of what makes it
-    files: dict[tuple[str, str], str]  # published file of each (split, kind)
-    keys: dict[str, str]  # folder of each published file under `resources/downloads`
+    files: dict[str, list[tuple[str, str, str]]]  # split -> (kind, key, name) of published files
 
-    def audio(self, split: str) -> dict[str, str]:
-        """Give the folder of wavs that a job unpacks, as `audio`; none for the user's own."""
+    def audio(self, split: str) -> list[str]:
+        """Give the folders that jobs unpack a split's audio into; none for the user's own."""
 
     def audio_digest(self, split: str) -> str | None:
-        """Digest the user's own audio, which can be overwritten in place; None if read-only."""
+        """Digest the user's own audio, which can change in place; None if read-only."""
 
-    def text(self, split: str) -> dict[str, str]:
-        """Give the split's CSVs by kind (captions, metadata), as far as it has them."""
+    def text(self, split: str) -> dict[str, Paths]:
+        """Give the split's files of text by kind (captions, metadata), as far as it has them."""
 
     def text_digest(self, split: str) -> str | None:
         """Digest the split's rows where splits may share a CSV; None where its date tells."""
+
+    def held_out(self, split: str) -> str | None:
+        """Give the CSV that says which clips are a split's, where a job parts what is published."""
 
 
 def corpus_layout(settings: dict[str, Any]) -> CorpusLayout:
@@ -53,7 +58,14 @@ def corpus_layout(settings: dict[str, Any]) -> CorpusLayout:
         )
     if settings["kind"] == "folder":
         return FolderLayout(settings)
-    return GeneratedLayout(settings) if "generator" in settings else PublishedLayout(settings)
+    if "generator" in settings:
+        return GeneratedLayout(settings)
+    return PublishedLayout(settings) if "registry" in settings else PlacedLayout(settings)
+
+
+def download(key: str, file: str) -> str:
+    """Give the path of a published file, wherever it is fetched from."""
+    return f"resources/downloads/{key}/{file}"
 
 
 class PublishedLayout:
@@ -64,37 +76,57 @@ class PublishedLayout:
 
     def __init__(self, settings: dict[str, Any]):
         self._name: str = settings["name"]
-        self.splits = list(settings["shards"])
+        hold_out = settings.get("hold_out") or {"shares": {}}
+        self._hold_out: Mapping[str, float] = hold_out["shares"]
+        self.splits = [split for split in SPLITS if split in settings["shards"]]
         self.n_shards = settings["shards"]
+        self.files: dict[str, list[tuple[str, str, str]]] = {}
         self._find_files(settings)
+        for split in self.splits:
+            if not self._of(split, "audio_archive"):
+                raise InputError(
+                    f"corpus {self._name}: found no audio archive of {split} in {self.registry}, "
+                    "expected one at least: add its row, or take the split out of `shards`"
+                )
 
     def _find_files(self, settings: dict[str, Any]) -> None:
-        registry = Path(settings["folder"]) / settings["registry"]
-        entries = [e for e in read_registry(registry) if e.split in self.splits]
+        registry = Path(settings["folder"], settings["registry"])
         self.registry = str(registry)
-        self.files = {(entry.split, entry.kind): entry.file for entry in entries}
-        self.keys = {entry.file: entry.md5 for entry in entries}
+        for entry in read_registry(registry):
+            found = (entry.kind, entry.key, entry.file)
+            self.files.setdefault(entry.split, []).append(found)
 
-    def audio(self, split: str) -> dict[str, str]:
-        """See `CorpusLayout`."""
-        return {"audio": f"resources/{self._name}/audio/{split}"}
+    def _of(self, split: str, kind: str) -> list[tuple[str, str]]:
+        """Give (key, name) of a split's files of a kind; what is held out is in development."""
+        origin = "development" if split in self._hold_out else split
+        return [(key, name) for found, key, name in self.files.get(origin, ()) if found == kind]
+
+    def audio(self, split: str) -> list[str]:
+        """See `CorpusLayout`: one folder per archive, shared by all corpora that publish it."""
+        return [
+            f"resources/audio/{key}/{Path(name).stem}"
+            for key, name in self._of(split, "audio_archive")
+        ]
 
     def audio_digest(self, split: str) -> str | None:
         """See `CorpusLayout`: unpacked files are read-only."""
         return None
 
-    def text(self, split: str) -> dict[str, str]:
-        """See `CorpusLayout`."""
-        names = {kind: self.files.get((split, kind)) for kind in TEXT_KINDS}
-        return {kind: self.download(name) for kind, name in names.items() if name}
+    def text(self, split: str) -> dict[str, Paths]:
+        """See `CorpusLayout`; where nothing is written about a split, its audio tells the names."""
+        found: dict[str, Paths] = {
+            kind: download(*file) for kind in TEXT_KINDS for file in self._of(split, kind)
+        }
+        return found or {"audio": self.audio(split)}
 
     def text_digest(self, split: str) -> str | None:
         """See `CorpusLayout`: a CSV per split."""
         return None
 
-    def download(self, file: str) -> str:
-        """Give the path of a published file, wherever it is fetched from."""
-        return f"resources/downloads/{self.keys[file]}/{file}"
+    def held_out(self, split: str) -> str | None:
+        """See `CorpusLayout`."""
+        parted = self._hold_out and split in {"development", *self._hold_out}
+        return f"results/{self._name}/splits/development.csv" if parted else None
 
 
 class GeneratedLayout(PublishedLayout):
@@ -106,36 +138,48 @@ class GeneratedLayout(PublishedLayout):
         made_by = json.dumps([settings["generator"], source_digest(GENERATOR)])
         self.generated = hashlib.sha256(made_by.encode()).hexdigest()[:16]
         self.registry = f"resources/synthetic/{self.generated}/{REGISTRY}"
-        self.files = published_files(self.splits)
-        self.keys = dict.fromkeys(self.files.values(), f"synthetic-{self.generated}")
+        for (split, kind), name in published_files(self.splits).items():
+            entry = (kind, f"synthetic-{self.generated}", name)
+            self.files.setdefault(split, []).append(entry)
 
 
-class FolderLayout:
-    """The user's own folder of audio with captions."""
+class _OwnFiles:
+    """Audio and text on the user's disk: no job fetches or unpacks anything."""
 
     registry: str | None = None
     generated: str | None = None
 
     def __init__(self, settings: dict[str, Any]):
+        self._settings = settings
+        self.files: dict[str, list[tuple[str, str, str]]] = {}
+
+    def audio(self, split: str) -> list[str]:
+        """See `CorpusLayout`."""
+        return []
+
+    def held_out(self, split: str) -> str | None:
+        """See `CorpusLayout`."""
+        return None
+
+
+class FolderLayout(_OwnFiles):
+    """The user's own folder of audio with captions."""
+
+    def __init__(self, settings: dict[str, Any]):
         from captioner.corpus import folder
 
+        super().__init__(folder.resolve_paths(settings, settings["folder"]))
+        settings.update(self._settings)
         self._folder = folder
-        self._settings = settings
-        self.files: dict[tuple[str, str], str] = {}
-        self.keys: dict[str, str] = {}
-        clips = folder.folder_splits(settings)
+        clips = folder.folder_splits(self._settings)
         self.splits = list(clips)
         self.n_shards = {split: folder.n_shards(len(names)) for split, names in clips.items()}
-
-    def audio(self, split: str) -> dict[str, str]:
-        """See `CorpusLayout`: the user's files are not made by a job."""
-        return {}
 
     def audio_digest(self, split: str) -> str | None:
         """See `CorpusLayout`."""
         return self._folder.audio_digest(self._settings, split, shard=0, n_shards=1)
 
-    def text(self, split: str) -> dict[str, str]:
+    def text(self, split: str) -> dict[str, Paths]:
         """See `CorpusLayout`."""
         paths = self._folder.caption_files(self._settings, split)
         return dict(zip(TEXT_KINDS, paths, strict=False))
@@ -143,3 +187,31 @@ class FolderLayout:
     def text_digest(self, split: str) -> str | None:
         """See `CorpusLayout`."""
         return self._folder.text_digest(self._settings, split)
+
+
+class PlacedLayout(_OwnFiles):
+    """A published corpus whose audio everyone has to get for themselves: files in known places."""
+
+    def __init__(self, settings: dict[str, Any]):
+        super().__init__(settings)
+        self.splits = [split for split in SPLITS if split in settings["shards"]]
+        self.n_shards = settings["shards"]
+
+    def audio_digest(self, split: str) -> str | None:
+        """See `CorpusLayout`: dates of the folders, for there may be 400,000 files in them."""
+        audio = self._settings["audio"]
+        root = Path(audio if isinstance(audio, str) else audio[split])
+        folders = [root, *(path for path in sorted(root.glob("*")) if path.is_dir())]
+        dates = [(str(path), path.stat().st_mtime_ns) for path in folders if path.exists()]
+        return hashlib.blake2b(repr(dates).encode(), digest_size=16).hexdigest()
+
+    def text(self, split: str) -> dict[str, Paths]:
+        """See `CorpusLayout`."""
+        found = {"captions": self._settings["captions"][split]}
+        if blacklists := self._settings.get("blacklists"):
+            found["blacklists"] = blacklists
+        return found
+
+    def text_digest(self, split: str) -> str | None:
+        """See `CorpusLayout`: a file per split."""
+        return None

@@ -43,7 +43,7 @@ def decode_batches(
     model.to(device)
     sources = _sources(loaded, features)
     lengths = _lengths(sources, file_names)
-    banned = [vocabulary.sos, *([] if vocabulary.unk is None else [vocabulary.unk])]
+    start = vocabulary.start(loaded.description.get("task_token"))
     for batch in _batches(lengths, options.batch_size, model.equal_lengths):
         with torch.inference_mode():
             padded = {
@@ -54,8 +54,10 @@ def decode_batches(
                 {name: features.to(device) for name, (features, _) in padded.items()},
                 {name: n_frames.to(device) for name, (_, n_frames) in padded.items()},
             )
-        prefix = torch.full((len(batch), 1), vocabulary.sos, device=device)
-        hypotheses = beam_search(model, memory, prefix, options, vocabulary.eos, banned)
+        prefix = torch.full((len(batch), 1), start, device=device)
+        hypotheses = beam_search(
+            model, memory, prefix, options, vocabulary.eos, vocabulary.unspoken
+        )
         yield dict(zip(batch, hypotheses, strict=True))
 
 

@@ -17,14 +17,20 @@ ORDERS = ("frequency", "appearance", "alphabetical")
 SPECIALS = ("first", "last")
 
 
+def task(name: str) -> str:
+    """Name the token of a task; no text rule makes such a word."""
+    return f"<task:{name}>"
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """Tokens in the order of their indices, and how they were counted.
 
     `counts[i]` says how often `tokens[i]` occurs in the encoded captions: one `<sos>` and one
-    `<eos>` per caption, one `<unk>` per word below the minimum count. `settings` holds the keys
-    text_rule, order, specials, minimum_count and unknown; `corpora` what the words were counted
-    on, as the caller names it.
+    `<eos>` per caption, one `<unk>` per word below the minimum count. A task token stands in the
+    place of `<sos>` where several corpora are trained on together, and is not counted. `settings`
+    holds the keys text_rule, order, specials, minimum_count, unknown and task_tokens; `corpora`
+    what the words were counted on, as the caller names it.
     """
 
     tokens: list[str]
@@ -50,13 +56,37 @@ class Vocabulary:
         """Index of `<unk>`; None where unknown words have no token."""
         return self._index.get(UNK)
 
+    def start(self, task_token: str | None) -> int:
+        """Index of what a caption starts with: `<sos>`, or the token of a task.
+
+        Raises `InputError` for a task that the vocabulary does not know.
+        """
+        if task_token is None:
+            return self.sos
+        if task_token not in self._tasks:
+            raise InputError(
+                f"vocabulary: found the task token {task_token!r}, expected one of its "
+                f"`task_tokens`: {', '.join(self._tasks) or 'none'}. Add it there."
+            )
+        return self._index[task(task_token)]
+
+    @cached_property
+    def unspoken(self) -> list[int]:
+        """Indices of the tokens that no caption holds: all specials but `<eos>`."""
+        return sorted(self._specials - {self.eos})
+
+    @cached_property
+    def _tasks(self) -> list[str]:
+        return self.settings.get("task_tokens", [])
+
     @cached_property
     def _index(self) -> dict[str, int]:
         return {token: index for index, token in enumerate(self.tokens)}
 
     @cached_property
     def _specials(self) -> frozenset[int]:
-        return frozenset(self._index[token] for token in (SOS, EOS, UNK) if token in self._index)
+        specials = (SOS, EOS, UNK, *map(task, self._tasks))
+        return frozenset(self._index[token] for token in specials if token in self._index)
 
     def encode(self, caption: str, *, skip_unknown: bool = False) -> list[int]:
         """Give the indices of a caption's words, without `<sos>` and `<eos>`.
@@ -113,7 +143,8 @@ def build_vocabulary(
     """Count the words of `captions` (in the order of their file) and order them.
 
     `settings`: text_rule (task | released), order (frequency: ties alphabetical | appearance |
-    alphabetical), specials (first | last), minimum_count, unknown (whether `<unk>` exists).
+    alphabetical), specials (first | last), minimum_count, unknown (whether `<unk>` exists),
+    task_tokens (names, none by default).
     Raises `InputError` for settings that leave words of these captions without a token, for a
     caption that holds a special token, and where there are no words.
     """
@@ -140,6 +171,7 @@ def build_vocabulary(
     specials = {SOS: n_captions, EOS: n_captions}
     if unknown:
         specials[UNK] = counter.total() - sum(counter[word] for word in kept)
+    specials |= {task(name): 0 for name in settings.get("task_tokens", [])}
     words = {word: counter[word] for word in kept}
     table = specials | words if settings["specials"] == "first" else words | specials
     return Vocabulary(list(table), list(table.values()), dict(settings), list(corpora))

@@ -4,75 +4,20 @@ The batches of an epoch are planned from a generator of that epoch alone, so a t
 needs no more than the epoch and the number of batches done.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from captioner.corpus.tables import read_annotations
-from captioner.errors import InputError
 from captioner.models.interface import Padding
 from captioner.models.padding import pad
-from captioner.store.shards import FeatureStore
 from captioner.text.vocabulary import Vocabulary
+from captioner.training.sources import CaptionedClips, Pairs
 
-Pairs = np.ndarray  # (n, 2) int64: index of the clip, index of the caption within the clip
 Augment = Callable[[str, np.ndarray], None]  # front-end, one clip's (T, F), changed in place
-
-
-@dataclass(frozen=True)
-class CaptionedClips:
-    """The clips of a split that have captions, in the order of their annotations."""
-
-    names: list[str]
-    captions: list[list[list[int]]]  # clip, caption, word
-    stores: Mapping[str, FeatureStore]  # front-end -> features by file name
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def pairs(self, clips: Iterable[int] | None = None) -> Pairs:
-        """Give all captions of `clips` (of all clips by default), in order."""
-        chosen = range(len(self)) if clips is None else clips
-        pairs = [(clip, caption) for clip in chosen for caption in range(len(self.captions[clip]))]
-        return np.array(pairs, dtype=np.int64).reshape(-1, 2)
-
-
-def load_clips(
-    annotations: str | Path,
-    shards: Mapping[str, Sequence[str | Path]],
-    vocabulary: Vocabulary,
-    *,
-    skip_unknown: bool,
-) -> CaptionedClips:
-    """Join captions and features of one split by file name.
-
-    `shards`: front-end -> files. A clip without captions is left out, and features that no clip
-    asks for are not read. With `skip_unknown`, words outside the vocabulary are dropped. Raises
-    `InputError` naming a clip that has captions and no features, or an unknown word.
-    """
-    stores = {frontend: FeatureStore(paths) for frontend, paths in shards.items()}
-    names, captions = [], []
-    for annotation in read_annotations(annotations):
-        if not annotation.captions:
-            continue
-        for frontend, store in stores.items():
-            if annotation.file_name not in store:
-                raise InputError(
-                    f"{annotations}: found captions of {annotation.file_name!r}, which has no "
-                    f"features of the front-end {frontend} (expected one row in "
-                    f"{', '.join(map(str, shards[frontend]))}). Compute the features of this split "
-                    "again, or remove the clip's captions."
-                )
-        names.append(annotation.file_name)
-        captions.append(
-            [vocabulary.encode(text, skip_unknown=skip_unknown) for text in annotation.captions]
-        )
-    return CaptionedClips(names, captions, stores)
 
 
 def plan_training(
@@ -80,13 +25,15 @@ def plan_training(
 ) -> list[Pairs]:
     """Give the batches of one training epoch, in random order.
 
-    `batching` "pairs": every clip-caption pair once, `batch_size` pairs a batch. "clips": every
-    clip once, `batch_size` clips a batch, each with `captions_per_clip` of its captions drawn
-    without replacement (all of them if it has no more).
+    The clips of an epoch are every clip once, or as the weights of their sources say. `batching`
+    "pairs": all their clip-caption pairs, `batch_size` pairs a batch. "clips": `batch_size` clips a
+    batch, each with `captions_per_clip` of its captions drawn without replacement (all of them if
+    it has no more).
     """
     size = training["batch_size"]
+    drawn = clips.draw(generator)
     if training["batching"] == "pairs":
-        return _cut(generator.permutation(clips.pairs()), size)
+        return _cut(generator.permutation(clips.pairs(drawn)), size)
     return [
         np.array(
             [
@@ -98,7 +45,7 @@ def plan_training(
             ],
             dtype=np.int64,
         )
-        for chosen in _cut(generator.permutation(len(clips)), size)
+        for chosen in _cut(generator.permutation(drawn), size)
     ]
 
 
@@ -131,7 +78,7 @@ class Batch:
     features: dict[str, Tensor]  # front-end -> (B, T, F) float32
     n_frames: dict[str, Tensor]  # front-end -> (B,) int64
     clip: Tensor | None  # (N,) int64, the clip of each caption; None: n each, row b * n + k is b's
-    tokens: Tensor  # (N, L) int64: <sos>, words
+    tokens: Tensor  # (N, L) int64: <sos> or a task token, words
     targets: Tensor  # (N, L) int64: words, <eos>
     n_targets: Tensor  # (N,) int64: words and one <eos>
 
@@ -167,10 +114,10 @@ def make_batch(
     Features are padded with zeros on the side `padding` to the longest clip of the batch.
     """
     chosen = list(dict.fromkeys(pairs[:, 0])) if encode_once else list(pairs[:, 0])
-    names = [clips.names[index] for index in chosen]
     features, n_frames = {}, {}
-    for frontend, store in clips.stores.items():
-        of_clips = [np.array(store[name]) for name in names]  # (T, F) each, ours to change
+    for frontend in clips.frontends:
+        # (T, F) each, ours to change
+        of_clips = [np.array(clips.features(frontend, clip)) for clip in chosen]
         if augment is not None:
             for values in of_clips:
                 augment(frontend, values)
@@ -179,7 +126,7 @@ def make_batch(
     n_targets = np.array([len(words) + 1 for words in captions])
     tokens = np.full((len(captions), n_targets.max()), vocabulary.eos, dtype=np.int64)
     targets = tokens.copy()
-    tokens[:, 0] = vocabulary.sos
+    tokens[:, 0] = [clips.starts[clip] for clip in pairs[:, 0]]
     for row, words in enumerate(captions):
         tokens[row, 1 : len(words) + 1] = words
         targets[row, : len(words)] = words

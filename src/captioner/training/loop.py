@@ -19,8 +19,6 @@ from captioner.training.augmentation import SpecAugment
 from captioner.training.batches import (
     Augment,
     Batch,
-    CaptionedClips,
-    Pairs,
     make_batch,
     plan_training,
     plan_validation,
@@ -29,6 +27,7 @@ from captioner.training.history import write_history
 from captioner.training.losses import batch_logits, caption_loss, loss_weight
 from captioner.training.optimisation import EarlyStopping, build_optimizer, learning_rate
 from captioner.training.resume import ResumeFile, TrainingState
+from captioner.training.sources import CaptionedClips, Pairs
 
 SAVE_INTERVAL_S = 300  # within an epoch; what a kill can cost
 
@@ -49,7 +48,7 @@ class Trainer:
     def __init__(
         self,
         model: Captioner,
-        development: CaptionedClips,
+        clips: CaptionedClips,
         validation: CaptionedClips | None,
         vocabulary: Vocabulary,
         training: Mapping[str, Any],
@@ -62,7 +61,7 @@ class Trainer:
         `means`: front-end -> (F,), the values that SpecAugment leaves where it hides something.
         """
         self.model = model
-        self.development = development
+        self.clips = clips
         self.validation = validation
         self.vocabulary = vocabulary
         self.training = dict(training)
@@ -119,7 +118,7 @@ class Trainer:
 
     def _plan_training(self, epoch: int) -> list[Pairs]:
         generator = self._generator(Purpose.ORDER, epoch)
-        return plan_training(self.development, self.training, generator)
+        return plan_training(self.clips, self.training, generator)
 
     def _plan_validation(self, epoch: int) -> list[Pairs]:
         if self.validation is None:
@@ -142,7 +141,7 @@ class Trainer:
         for pairs in plan[state.n_batches :]:
             started = time.monotonic()
             batch = make_batch(
-                self.development,
+                self.clips,
                 pairs,
                 self.vocabulary,
                 self.model.padding,
@@ -218,7 +217,7 @@ class Trainer:
     def _try_longest_caption(self) -> None:
         """Let a model that cannot predict captions of this length say so before hours of work."""
         self.model.eval()
-        for clips in filter(None, (self.development, self.validation)):
+        for clips in filter(None, (self.clips, self.validation)):
             pairs = clips.pairs()
             longest = max(pairs, key=lambda pair: len(clips.captions[pair[0]][pair[1]]))
             self._loss_of(clips, longest[None])
@@ -270,7 +269,7 @@ class Trainer:
     def _divergence(
         self, state: TrainingState, pairs: Pairs, n_batches: int, loss: float, norm: float
     ) -> InputError:
-        names = sorted({self.development.names[clip] for clip in pairs[:, 0]})
+        names = sorted({self.clips.names[clip] for clip in pairs[:, 0]})
         return InputError(
             f"training diverged in epoch {state.epoch}, batch {state.n_batches + 1} of "
             f"{n_batches}: found a loss of {loss} and a gradient norm of {norm}, expected finite "

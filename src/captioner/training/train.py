@@ -5,19 +5,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from captioner.errors import InputError
 from captioner.models.checkpoint import save_model
 from captioner.models.registry import build_model
-from captioner.store.statistics import Statistics
+from captioner.store.statistics import Statistics, merge_all
 from captioner.text.vocabulary import Vocabulary
-from captioner.training.batches import CaptionedClips, load_clips
 from captioner.training.loop import Trainer
 from captioner.training.process import prepare_process
 from captioner.training.resume import ResumeFile, digest
+from captioner.training.sources import (
+    CaptionedClips,
+    Source,
+    join,
+    leaking_clips,
+    load_source,
+)
 
 log = logging.getLogger(__name__)
-
-Paths = Sequence[str | Path]
 
 
 def train_system(
@@ -25,11 +28,10 @@ def train_system(
     system: str,
     settings: Mapping[str, Any],
     seed: int,
-    features: Mapping[str, Mapping[str, Paths]],
-    annotations: Mapping[str, str | Path],
-    statistics: Mapping[str, str | Path],
+    sources: Sequence[Source],
+    validation: Source | None,
+    statistics: Mapping[str, Sequence[str | Path]],
     vocabulary: str | Path,
-    trained_on: Sequence[Mapping[str, Any]],
     model_folder: str | Path,
     history: str | Path,
     resume_folder: str | Path,
@@ -42,11 +44,11 @@ def train_system(
         system: its name.
         settings: its resolved settings; `family`, `model` and `training` are used.
         seed: of weights, order, dropout and augmentation.
-        features: front-end -> split -> shards.
-        annotations: split -> table. Split "validation" may be absent.
-        statistics: front-end -> file, of the development split.
+        sources: what to learn from, the scored corpus first where it is among them: its task
+            token is the one that captions are decoded with.
+        validation: what to stop on, if anything.
+        statistics: front-end -> files, one per source, merged exactly.
         vocabulary: its file.
-        trained_on: what the description of the model says of its data.
         model_folder: written at the end.
         history: CSV, written after every epoch.
         resume_folder: holds the state of the unfinished training; removed at the end. A training
@@ -55,28 +57,23 @@ def train_system(
         code: digest of the code; a state that other code left is not continued from.
 
     Raises:
-        InputError: a clip without features, a word outside the vocabulary, no captions to train
-            on, a caption too long for the model, a training that diverges.
+        InputError: a clip without features, a word outside the vocabulary where it was counted on
+            that corpus, no captions to train on, a caption too long for the model, a training
+            that diverges.
     """
     device = prepare_process(seed, threads)
     words = Vocabulary.load(vocabulary)
-    moments = {frontend: Statistics.load(path) for frontend, path in statistics.items()}
-    splits = {
-        split: load_clips(
-            path,
-            {frontend: shards[split] for frontend, shards in features.items()},
-            words,
-            skip_unknown=split != "development",
-        )
-        for split, path in annotations.items()
+    moments = {
+        frontend: merge_all(map(Statistics.load, paths)) for frontend, paths in statistics.items()
     }
-    development = splits["development"]
-    if not len(development):
-        raise InputError(
-            f"{annotations['development']}: found no clip with captions, expected some to train on."
-        )
-    validation = splits.get("validation") or None
-    stores = development.stores
+    counted_on = {counted["corpus"] for counted in words.corpora}
+    parts = [
+        load_source(source, words, "refuse" if source.corpus in counted_on else "skip_caption")
+        for source in sources
+    ]
+    clips = join(parts)
+    held_out = load_source(validation, words, "skip_word") if validation else None
+    stores = clips.frontends
     model = build_model(
         settings["family"],
         settings["model"],
@@ -89,7 +86,7 @@ def train_system(
     model.to(device)
     log.info(
         "%s, seed %d: %d parameters, %d clips, %d captions, on %s",
-        *(system, seed, model.n_parameters(), len(development), len(development.pairs()), device),
+        *(system, seed, model.n_parameters(), len(clips), len(clips.pairs()), device),
     )
     frontends = {frontend: store.settings for frontend, store in stores.items()}
     inputs = {
@@ -100,14 +97,17 @@ def train_system(
         "frontends": frontends,
         "statistics": {k: [v.n, v.mean.tolist(), v.m2.tolist()] for k, v in moments.items()},
         "tokens": words.tokens,
-        "splits": {split: _contents(clips) for split, clips in splits.items()},
+        "sources": [
+            [source.weight, _contents(part)] for source, part in zip(sources, parts, strict=True)
+        ],
+        "validation": held_out and _contents(held_out),
         "code": code,
     }
     resume = ResumeFile(Path(resume_folder), digest(inputs))
     trainer = Trainer(
         model,
-        development,
-        validation,
+        clips,
+        held_out,
         words,
         settings["training"],
         {frontend: part.mean for frontend, part in moments.items()},
@@ -119,7 +119,18 @@ def train_system(
         "system": system,
         "frontends": frontends,
         "settings": settings,
-        "trained_on": list(trained_on),
+        "task_token": sources[0].task_token,
+        "trained_on": [
+            {
+                "corpus": source.corpus,
+                "split": source.split,
+                "weight": source.weight,
+                "task_token": source.task_token,
+                "n_clips": len(part),
+                "n_leaks": len(leaking_clips(source.leaks)),
+            }
+            for source, part in zip(sources, parts, strict=True)
+        ],
         "seed": seed,
         "best": state.history[state.best_epoch - 1],
     }
@@ -128,8 +139,10 @@ def train_system(
 
 
 def _contents(clips: CaptionedClips) -> list[Any]:
-    """Give what identifies a split's clips; the values of features are in the statistics."""
+    """Give what identifies clips; the values of features are in the statistics."""
     return [
-        [name, captions, [store.n_frames(name) for store in clips.stores.values()]]
-        for name, captions in zip(clips.names, clips.captions, strict=True)
+        [name, start, captions, [clips.n_frames(frontend, index) for frontend in clips.frontends]]
+        for index, (name, start, captions) in enumerate(
+            zip(clips.names, clips.starts, clips.captions, strict=True)
+        )
     ]

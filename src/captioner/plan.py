@@ -1,0 +1,242 @@
+"""What a config asks for: its corpora, systems and front-ends, and what each is made from.
+
+Read at every start of the workflow, so nothing heavy is imported.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from captioner.audio.frontends import FRONTENDS
+from captioner.corpus.layout import CorpusLayout, corpus_layout, download
+from captioner.corpus.registry import read_registry
+from captioner.errors import InputError
+from captioner.models.registry import FAMILIES
+from captioner.settings import check_names, complete, read_yaml, resolve
+
+WEIGHTS_REGISTRY = "config/frontends/weights.tsv"
+ARCHIVE = "audio_archive"
+
+Settings = dict[str, Any]
+
+
+class Plan:
+    """A resolved config: defaults filled in, names checked, paths of results known."""
+
+    def __init__(self, config: Settings, root: Path):
+        """Resolve `config` (completed in place) with the named files under `root`.
+
+        Raises `InputError` for settings against a schema, unknown names, and trainings that a
+        score would be meaningless for.
+        """
+        self._root = root
+        config.update(complete(config, self._schema("config"), "config"))
+        self._config = config
+        self.corpora: dict[str, Settings] = {}
+        self.layouts: dict[str, CorpusLayout] = {}
+        self.systems: dict[str, Settings] = {}
+        self.frontends: dict[str, Settings] = {}
+        self.changes: dict[str, list[str]] = {}  # how overrides differ from the named files
+        self.registry_of_weights = root / WEIGHTS_REGISTRY
+        self._weights = {entry.file: entry for entry in read_registry(self.registry_of_weights)}
+        self.corpus = self._add_corpus(config["corpus"])
+        self.layout = self.layouts[self.corpus]
+        check_names(["development"], self.splits, "split", "training")
+        check_names(config["score_splits"], self.splits, "split", "score_splits")
+        for item in config["systems"]:
+            self._add_system(item)
+        for name, vocabulary in config["vocabularies"].items():
+            check_names(vocabulary["corpora"], self.corpora, "corpus", f"vocabulary {name}")
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits of the scored corpus."""
+        return self.layout.splits
+
+    @property
+    def trained(self) -> dict[str, Settings]:
+        """The systems that are trained: all but the trivial ones."""
+        return {name: system for name, system in self.systems.items() if "family" in system}
+
+    def _schema(self, name: str) -> Settings:
+        return _read_schema(self._root / "workflow/schemas" / f"{name}.schema.yaml")
+
+    def _add_corpus(self, item: str | Mapping[str, Any]) -> str:
+        named = resolve(item, "corpus", self._root / "config/corpora", self._schema("corpus"))
+        settings = {**named.settings, "name": named.name, "folder": str(named.path.parent)}
+        if named.name not in self.corpora:
+            self.layouts[named.name] = corpus_layout(settings)
+            self.corpora[named.name] = settings
+            self.changes[f"corpus {named.name}"] = named.changes
+        elif named.changes != self.changes[f"corpus {named.name}"]:
+            raise InputError(
+                f"config: corpus {named.name} is described twice, with {named.changes} and with "
+                f"{self.changes[f'corpus {named.name}']}; give one of them another name by `as:`"
+            )
+        return named.name
+
+    def _add_system(self, item: str | Mapping[str, Any]) -> None:
+        folder = self._root / "config/systems"
+        name, system, _, changes = resolve(item, "system", folder, self._schema("system"))
+        source = f"system {name}"
+        if name in self.systems:
+            raise InputError(f"config: {source} stands twice; give a variant a name by `as:`")
+        self.systems[name], self.changes[source] = system, changes
+        if "family" in system:
+            known = self._config
+            check_names([system["family"]], FAMILIES, "family", source)
+            check_names([system["vocabulary"]], known["vocabularies"], "vocabulary", source)
+            check_names(system["decodings"], known["decodings"], "decoding", source)
+            for part in system["train"]:
+                self._resolve_part(source, part, known["vocabularies"][system["vocabulary"]])
+        for frontend in system["frontends"]:
+            settings = resolve(
+                frontend, "front-end", self._root / "config/frontends", self._schema("frontend")
+            ).settings
+            check_names([settings["kind"]], FRONTENDS, "kind", f"front-end {frontend}")
+            self.frontends[frontend] = settings
+
+    def _resolve_part(self, source: str, part: Settings, vocabulary: Settings) -> None:
+        """Name the corpus of a part of `train`; refuse a training on what is to be scored."""
+        named = part.get("corpus")
+        part["corpus"] = self.corpus if named is None else self._add_corpus(named)
+        check_names(part["splits"], self.layouts[part["corpus"]].splits, "split", source)
+        scored = sorted(set(part["splits"]) & set(self._config["score_splits"]))
+        if part["corpus"] == self.corpus and scored:
+            raise InputError(
+                f"{source} trains on {', '.join(scored)}, which `score_splits` asks to score: a "
+                "score on clips that were trained on means nothing. Take it out of one of the two"
+            )
+        if part["task_token"]:
+            check_names([part["task_token"]], vocabulary["task_tokens"], "task token", source)
+
+    # What is fetched and unpacked.
+
+    def published(self) -> Iterator[tuple[str, str, str, str]]:
+        """Yield (corpus, kind, key, name) of every published file."""
+        for corpus, layout in self.layouts.items():
+            for files in layout.files.values():
+                for kind, key, name in files:
+                    yield corpus, kind, key, name
+
+    def registry(self, key: str, file: str) -> str:
+        """Give the path of the registry that names a published file."""
+        for corpus, _, *found in self.published():
+            if found == [key, file] and (path := self.layouts[corpus].registry):
+                return path
+        return str(self.registry_of_weights)
+
+    def archive(self, key: str, stem: str) -> str:
+        """Give the archive that is unpacked into the folder `stem`."""
+        for _, kind, found, name in self.published():
+            if (kind, found, Path(name).stem) == (ARCHIVE, key, stem):
+                return download(key, name)
+        raise InputError(f"no archive {key}/{stem} is named by a corpus of this config")
+
+    def passing_keys(self, what: str) -> list[str]:
+        """Give the keys of archives whose `what` (archives, audio) is removed once it is used."""
+        return sorted(
+            {
+                key
+                for corpus, kind, key, _ in self.published()
+                if kind == ARCHIVE and what in self.corpora[corpus]["remove"]
+            }
+        )
+
+    def generator(self, key: str) -> Settings:
+        """Give the settings of the generated corpus with this key."""
+        return next(
+            self.corpora[corpus]["generator"]
+            for corpus, layout in self.layouts.items()
+            if layout.generated == key
+        )
+
+    def weights(self, frontend: str) -> str | None:
+        """Give the checkpoint of a front-end that has one: published, or the user's own file."""
+        checkpoint: str | None = self.frontends[frontend].get("checkpoint")
+        entry = self._weights.get(checkpoint or "")
+        return download(entry.key, entry.file) if entry else checkpoint
+
+    # What a system learns from.
+
+    def table(self, kind: str, corpus: str, split: str) -> str:
+        """Give the path of a table: clips, annotations or checks."""
+        extension = "json" if kind == "checks" else "parquet"
+        return f"results/{corpus}/{kind}/{split}.{extension}"
+
+    def shards(self, corpus: str, split: str, frontend: str) -> list[str]:
+        """Give the paths of a split's features."""
+        folder = f"results/{corpus}/features/{frontend}/{split}"
+        return [
+            f"{folder}/{shard}.parquet" for shard in range(self.layouts[corpus].n_shards[split])
+        ]
+
+    def sources(self, system: str) -> list[Settings]:
+        """Give what a system learns from, as `captioner.training.sources.Source` reads it.
+
+        The scored corpus comes first, then the others in the order of the system's YAML.
+        """
+        parts = sorted(self.systems[system]["train"], key=lambda p: p["corpus"] != self.corpus)
+        return [
+            self._source(system, part["corpus"], split, part["weight"], part["task_token"])
+            for part in parts
+            for split in part["splits"]
+        ]
+
+    def validation(self, system: str) -> Settings | None:
+        """Give what a training stops on: the validation split, unless it trains on it."""
+        sources = self.sources(system)
+        trained_on = [(source["corpus"], source["split"]) for source in sources]
+        if "validation" not in self.splits or (self.corpus, "validation") in trained_on:
+            return None
+        return self._source(system, self.corpus, "validation", 1.0, sources[0]["task_token"])
+
+    def _source(
+        self, system: str, corpus: str, split: str, weight: float, task_token: str | None
+    ) -> Settings:
+        leaks = f"results/{self.corpus}/leakage/{corpus}.{split}.json"
+        return {
+            "corpus": corpus,
+            "split": split,
+            "clips": self.table("clips", corpus, split),
+            "annotations": self.table("annotations", corpus, split),
+            "shards": {
+                frontend: self.shards(corpus, split, frontend)
+                for frontend in self.systems[system]["frontends"]
+            },
+            "weight": weight,
+            "task_token": task_token,
+            "leaks": None if corpus == self.corpus else leaks,
+        }
+
+    def training_files(self, system: str) -> Iterator[str]:
+        """Yield every file that `sources` and `validation` name, and the checks of their splits."""
+        for source in filter(None, [*self.sources(system), self.validation(system)]):
+            yield self.table("checks", source["corpus"], source["split"])
+            yield from (path for paths in source["shards"].values() for path in paths)
+            yield from filter(None, (source[key] for key in ("clips", "annotations", "leaks")))
+
+    def statistics(self, system: str) -> dict[str, list[str]]:
+        """Give front-end -> the statistics of each source."""
+        return {
+            frontend: [
+                f"results/{source['corpus']}/features/{frontend}/statistics/{source['split']}.json"
+                for source in self.sources(system)
+            ]
+            for frontend in self.systems[system]["frontends"]
+        }
+
+    def leaks(self) -> dict[str, str]:
+        """Give "corpus, split" -> leakage check, of every foreign source of a system."""
+        return {
+            f"{source['corpus']}, {source['split']}": source["leaks"]
+            for system in self.trained
+            for source in self.sources(system)
+            if source["leaks"]
+        }
+
+
+@cache
+def _read_schema(path: Path) -> Settings:
+    return read_yaml(path)
