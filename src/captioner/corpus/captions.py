@@ -1,13 +1,14 @@
 """Read a captions CSV: `file_name`, perhaps `split`, and `caption_1` to `caption_N`."""
 
-import csv
-import io
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from captioner.corpus.splits import SPLITS, UNCAPTIONED
+from captioner.corpus.text_files import Faults, read_csv
 from captioner.errors import InputError
+
+WHAT_TO_DO = "mend these rows, or leave them out together with their wavs"
 
 
 @dataclass(frozen=True)
@@ -29,57 +30,35 @@ def read_captions_csv(
     empty. Raises `InputError` that names the file, its lines, what stands there and what should.
     """
     path = Path(path)
-    lines = csv.reader(io.StringIO(decode(path), newline=""), strict=True)
-    try:
-        numbered = [(lines.line_num, row) for row in lines if row]
-    except csv.Error as error:
-        raise InputError(
-            f"{path}, line {lines.line_num}: not a CSV ({error}); expected cells separated by "
-            "commas, those with commas or quotes inside in double quotes"
-        ) from error
-    (_, header), *rows = numbered or [(1, [])]
+    header, rows = read_csv(path)
     caption_columns, has_split = _check_header(path, header, n_captions, split_column)
     if not rows:
         raise InputError(f"{path} has a header and no rows; expected one row per clip")
 
-    faults, parsed = _Faults(path), []
+    faults, parsed = Faults(path), []
     for line, cells in rows:
         if len(cells) != len(header):
-            faults.add(line, f"{len(cells)} cells, expected {len(header)} as in the header")
+            faults.add(f"{len(cells)} cells, expected {len(header)} as in the header", line)
             continue
         row = dict(zip(header, cells, strict=True))
         captions = tuple(row[column] for column in caption_columns)
         split = row["split"] if has_split else ""
         if has_split and split not in SPLITS:
-            faults.add(line, f"split is {split!r}, expected one of {', '.join(SPLITS)}")
+            faults.add(f"split is {split!r}, expected one of {', '.join(SPLITS)}", line)
         if not row["file_name"].strip():
-            faults.add(line, "the file name is empty")
+            faults.add("the file name is empty", line)
         if split in UNCAPTIONED and not any(map(str.strip, captions)):
             captions = ()
         for column, caption in zip(caption_columns, captions, strict=False):
             if not caption.strip():
-                faults.add(line, f"{column} of {row['file_name']!r} is empty")
+                faults.add(f"{column} of {row['file_name']!r} is empty", line)
         parsed.append(CaptionRow(row["file_name"], captions, split))
     for (file_name, split), count in Counter((row.file_name, row.split) for row in parsed).items():
         if count > 1:
             where = f" in {split}" if split else ""
-            faults.add(None, f"{file_name!r} stands in {count} rows{where}, expected in one")
-    faults.raise_if_any()
+            faults.add(f"{file_name!r} stands in {count} rows{where}, expected in one")
+    faults.raise_if_any(WHAT_TO_DO)
     return parsed
-
-
-def decode(path: Path, encoding: str = "utf-8-sig") -> str:
-    """Read a text file; absent or wrongly encoded, it is an `InputError`."""
-    try:
-        return path.read_bytes().decode(encoding)
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing; expected a CSV file: check the path") from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"{path}, line {line}: byte 0x{error.object[error.start]:02x} is not UTF-8; expected "
-            "a CSV in UTF-8: save it again with that encoding"
-        ) from None
 
 
 def _check_header(
@@ -103,23 +82,3 @@ def _check_header(
             + ". What to do: mend the header, or `n_captions` in the corpus's YAML"
         )
     return columns, has_split
-
-
-class _Faults:
-    """What is wrong with a file, gathered so that one message names the first ten."""
-
-    def __init__(self, path: Path):
-        self._path = path
-        self._found: list[str] = []
-
-    def add(self, line: int | None, fault: str) -> None:
-        self._found.append(f"  line {line}: {fault}" if line else f"  {fault}")
-
-    def raise_if_any(self) -> None:
-        if self._found:
-            shown = "\n".join(self._found[:10])
-            more = f"\n  and {len(self._found) - 10} more" if len(self._found) > 10 else ""
-            raise InputError(
-                f"{self._path} has faults ({len(self._found)}):\n{shown}{more}\n"
-                "What to do: mend these rows, or leave them out together with their wavs"
-            )

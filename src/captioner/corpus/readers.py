@@ -1,8 +1,7 @@
 """The kinds of corpora, each with its reader."""
 
 import importlib
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from captioner.errors import InputError
@@ -13,6 +12,9 @@ if TYPE_CHECKING:  # the graph of jobs reads the names below without paying for 
 # Names, not modules: work on one kind must not make the others' results stale.
 READERS = {
     "clotho": "captioner.corpus.clotho",
+    "macs": "captioner.corpus.macs",
+    "audiocaps": "captioner.corpus.audiocaps",
+    "wavcaps": "captioner.corpus.wavcaps",
     "folder": "captioner.corpus.folder_reader",
 }
 
@@ -20,19 +22,20 @@ READERS = {
 class Reader(Protocol):
     """What the module of a kind provides.
 
-    `settings` is the corpus's YAML; `files` maps a kind of file (audio, captions, metadata) to
-    where it was fetched or unpacked for this split, and is empty for corpora on the user's disk.
+    `settings` is the corpus's YAML. `files` holds what was fetched or unpacked for a split: paths
+    under captions and metadata, a list of folders under audio, and under split a CSV of the clips
+    held out of development, where there is one. It is empty for corpora on the user's disk.
     """
 
     def tabulate_clips(
-        self, settings: Mapping[str, Any], split: str, files: Mapping[str, str | Path]
-    ) -> "list[Clip]":
-        """Tabulate a split's audio; nothing that is read here depends on a caption."""
+        self, settings: Mapping[str, Any], split: str, files: Mapping[str, Any]
+    ) -> "Iterable[Clip]":
+        """Tabulate a split's audio; nothing that is read here depends on a caption's words."""
 
     def read_annotations(
-        self, settings: Mapping[str, Any], split: str, files: Mapping[str, str | Path]
-    ) -> "list[Annotation]":
-        """Read what is written about a split's clips; no audio is read here."""
+        self, settings: Mapping[str, Any], split: str, files: Mapping[str, Any]
+    ) -> "Iterable[Annotation]":
+        """Read what is written about a split's clips; no audio is read here, only its names."""
 
 
 def load_reader(kind: str) -> Reader:
