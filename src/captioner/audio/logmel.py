@@ -158,10 +158,12 @@ class LogMel:
 
     def _transform(self, windowed: np.ndarray, mel: np.ndarray) -> None:
         """Write mel energies or magnitudes (n, n_mels) of windowed frames (n, n_fft)."""
-        values = scipy.fft.rfft(windowed, axis=1, workers=1).view(np.float32)  # re, im, re, im, ...
-        np.square(values, out=values)
+        spectrum = scipy.fft.rfft(windowed, axis=1, workers=1)
         if self._settings.power == 1:
-            values = np.sqrt(values[:, ::2] + values[:, 1::2])
+            values = np.abs(spectrum)
+        else:
+            values = spectrum.view(np.float32)  # re, im, re, im, ...
+            np.square(values, out=values)
         for bins, bands, weights in self._groups:
             np.matmul(values[:, bins], weights, out=mel[:, bands])
 
