@@ -173,9 +173,13 @@ def _about(sound: "Sound") -> str:
     part = ""
     if sound.duration_s < sound.file_duration_s:
         part = f"first {sound.duration_s:g} s of "
-    channels = "1 channel" if sound.n_channels == 1 else f"{sound.n_channels} channels"
+    duration = f"{sound.file_duration_s:.{2 if sound.file_duration_s >= 1 else 5}f} s"
     rate = f"{sound.sample_rate_hz / 1000:g} kHz"
-    return f"{part}{sound.file_duration_s:.2f} s, {rate}, {channels}"
+    return f"{part}{duration}, {rate}, {_counted(sound.n_channels, 'channel')}"
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _print_numbers(name: str, clip: "HeardClip") -> None:
@@ -186,8 +190,8 @@ def _print_numbers(name: str, clip: "HeardClip") -> None:
     step_s = frame_times(clip.settings, n_frames, clip.duration_s).step_s
     if clip.sound and (told := describe_sound(clip.sound)):
         print(told)
-    kind = "mel bands" if is_log_mel(clip.settings) else "dimensions"
-    print(f"{name}: {n_frames} frames x {n_features} {kind}, {unit_of(clip.settings)}")
+    of_frame = _counted(n_features, "mel band" if is_log_mel(clip.settings) else "dimension")
+    print(f"{name}: {_counted(n_frames, 'frame')} x {of_frame}, {unit_of(clip.settings)}")
     print(f"frame rate  {1 / step_s:.4g} per second, one every {1000 * step_s:.4g} ms")
     print(f"range       {features.min():.4g} to {features.max():.4g}")
     print(f"mean        {features.mean(dtype='float64'):.4g}")

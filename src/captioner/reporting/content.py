@@ -43,6 +43,19 @@ class ScoreFiles:
 
 
 @dataclass(frozen=True)
+class FrontEndFiles:
+    """A front-end of the config, and the features that it made of the last scored split."""
+
+    settings: Mapping[str, Any]  # as resolved
+    shards: Sequence[Path]
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> "FrontEndFiles":
+        """Make paths of the shards."""
+        return cls(**{**given, "shards": [Path(path) for path in given["shards"]]})
+
+
+@dataclass(frozen=True)
 class System:
     """One row of the score table: a system, the seed that it was trained from and a decoding."""
 
@@ -78,6 +91,8 @@ class ReportContent:
     splits: Mapping[str, SplitFiles]
     systems: Sequence[System]  # in the order of the score table
     notes: Sequence[str] = ()  # what a reader must know first, e.g. what the demo cut
+    frontends: Mapping[str, FrontEndFiles] = field(default_factory=dict)  # by name
+    leakage: Mapping[str, Path] = field(default_factory=dict)  # JSON by training source
     vocabularies: Mapping[str, Path] = field(default_factory=dict)  # JSON by name
     benchmarks: Mapping[str, Sequence[Path]] = field(default_factory=dict)  # TSVs by rule
     versions: Mapping[str, str] = field(default_factory=dict)  # of the software, by name
@@ -98,8 +113,13 @@ class ReportContent:
             },
             "systems": [System.from_dict(system) for system in given["systems"]],
         }
-        if "vocabularies" in given:
-            parts["vocabularies"] = {k: Path(path) for k, path in given["vocabularies"].items()}
+        for key in ("vocabularies", "leakage"):
+            if key in given:
+                parts[key] = {name: Path(path) for name, path in given[key].items()}
+        if "frontends" in given:
+            parts["frontends"] = {
+                name: FrontEndFiles.from_dict(files) for name, files in given["frontends"].items()
+            }
         if "benchmarks" in given:
             parts["benchmarks"] = {
                 rule: [Path(path) for path in paths] for rule, paths in given["benchmarks"].items()

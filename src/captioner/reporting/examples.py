@@ -56,6 +56,7 @@ class Example:
     references: Sequence[str]
     predictions: Sequence[Prediction]
     spider: float  # what the examples are ranked by
+    tags: Mapping[str, Sequence[tuple[str, float]]]  # what each front-end with tags hears
 
 
 def choose(spider: Mapping[str, float], n: int) -> list[str]:
@@ -76,6 +77,7 @@ def write_examples(
     annotations: Mapping[str, Annotation],
     predictions: Mapping[str, Sequence[Prediction]],
     spider: Mapping[str, float],
+    tags: Mapping[str, Mapping[str, Sequence[tuple[str, float]]]],
     folder: Path,
 ) -> list[Example]:
     """Write audio and spectrogram of each clip and describe the clips for the page.
@@ -87,6 +89,7 @@ def write_examples(
         annotations: by file name.
         predictions: of every system, by file name.
         spider: by file name.
+        tags: by file name and front-end, names with probabilities.
         folder: the report's folder; sounds and spectrograms go into its `audio/`.
     """
     examples = []
@@ -118,6 +121,7 @@ def write_examples(
                     references=annotation.captions,
                     predictions=predictions[clip.file_name],
                     spider=spider[clip.file_name],
+                    tags=tags[clip.file_name],
                 )
             )
             progress.advance()

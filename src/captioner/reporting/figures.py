@@ -115,7 +115,13 @@ def learning_figures(title: str, trainings: Sequence[Training], identifier: str)
 
 
 def histogram_figure(
-    values: Mapping[str, Sequence[float]], title: str, unit: str, identifier: str, *, whole: bool
+    values: Mapping[str, Sequence[float]],
+    title: str,
+    unit: str,
+    identifier: str,
+    *,
+    whole: bool,
+    expected: tuple[float, float] | None = None,
 ) -> Figure:
     """Draw the distribution of a quantity in each split, as a share of the split.
 
@@ -125,6 +131,7 @@ def histogram_figure(
         unit: the label of the axis, e.g. "duration (s)".
         identifier: unique in the page.
         whole: whether the values are whole numbers, which get a bin each.
+        expected: the least and the greatest value that the checks let pass, shaded.
     """
     shown = {split: np.asarray(found, dtype=float) for split, found in values.items() if len(found)}
     if not shown:
@@ -137,6 +144,9 @@ def histogram_figure(
         edges = np.linspace(low, max(high, low + 1.0), N_BINS + 1)
 
     def plot(axes: Axes) -> None:
+        if expected:
+            half = 0.5 if whole else 0.0
+            axes.axvspan(expected[0] - half, expected[1] + half, color=SERIES[2], alpha=0.13, lw=0)
         for i, (split, found) in enumerate(shown.items()):
             counts, _ = np.histogram(found, edges)
             axes.stairs(
@@ -159,6 +169,8 @@ def histogram_figure(
         f"{found.min():.{0 if whole else 1}f} to {found.max():.{0 if whole else 1}f}"
         for split, found in shown.items()
     )
+    if expected:
+        told += f". Expected (shaded): {expected[0]:g} to {expected[1]:g}"
     return Figure(draw(plot, identifier, f"{title}, {unit}. {told}.", (5.0, 3.0)), f"{told}.")
 
 

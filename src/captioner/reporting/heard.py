@@ -20,7 +20,7 @@ FULL_SCALE = 1 - 2.0**-15  # the highest value of 16 bits
 CLIPPED_RUN = 3  # samples in a row at full scale: a peak-normalised clip touches it once or twice
 WAVE_COLUMNS = 900  # of the waveform's picture: more than it has pixels
 MATRIX_COLUMNS = 1600  # of the features' picture, in which a clip of 30 s keeps every frame
-MATRIX_ROWS = 512
+MATRIX_ROWS = 256  # of an embedding's picture
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def find_clipped(samples: np.ndarray) -> np.ndarray:
         starts = full[: len(full) - CLIPPED_RUN + 1].copy()
         for offset in range(1, CLIPPED_RUN):
             starts &= full[offset : offset + len(starts)]
-        found = starts.any(axis=1)
+        found = np.logical_or.reduce(starts, axis=1)
         for offset in range(CLIPPED_RUN):
             clipped[offset : offset + len(found)] |= found
     return clipped
@@ -212,3 +212,19 @@ def mean_of_columns(matrix: np.ndarray, longest: int) -> tuple[np.ndarray, int]:
     starts = np.arange(0, n_columns, k)
     widths = np.diff(starts, append=n_columns)
     return np.add.reduceat(matrix, starts, axis=1) / widths, k
+
+
+def strongest_of_rows(matrix: np.ndarray, longest: int) -> tuple[np.ndarray, int]:
+    """Take the value of largest magnitude of each k rows of (n_rows, n_columns), column by column.
+
+    Embeddings are sparse and their dimensions in no order: a mean would hide what is active. Gives
+    at most `longest` rows, and k.
+    """
+    n_rows = len(matrix)
+    k = -(-n_rows // longest)
+    if k <= 1:
+        return matrix, 1
+    starts = np.arange(0, n_rows, k)
+    low = np.minimum.reduceat(matrix, starts, axis=0)
+    high = np.maximum.reduceat(matrix, starts, axis=0)
+    return np.where(-low > high, low, high), k

@@ -26,6 +26,7 @@ from captioner.reporting.heard import (
     in_decibel,
     is_log_mel,
     mean_of_columns,
+    strongest_of_rows,
     unit_of,
 )
 from captioner.reporting.svg import INK, SERIES, STYLE, draw
@@ -88,9 +89,11 @@ def describe(clip: HeardClip) -> str:
         f"{n_frames} frames of {n_features} {kind}, one every {1000 * times.step_s:.3g} ms, "
         f"values {clip.features.min():.3g} to {clip.features.max():.3g} ({unit_of(clip.settings)})."
     ]
-    _, k = mean_of_columns(clip.features[:, :1].T, MATRIX_COLUMNS)
-    if k > 1:
-        said.append(f"Each column is the mean of {k} frames.")
+    _, k_frames, k_dimensions = _shown(clip)
+    if k_frames > 1:
+        said.append(f"A column is the mean of {k_frames} frames.")
+    if k_dimensions > 1:
+        said.append(f"A row is the strongest of {k_dimensions} dimensions.")
     if clip.sound is None:
         said.append("The audio is no longer there to draw its waveform.")
     elif told := describe_sound(clip.sound):
@@ -140,7 +143,7 @@ def _draw_waveform(axes: Axes, sound: Sound) -> None:
     shape = envelope(sound)
     if len(shape.low) == len(sound.waveform):
         marker = "o" if len(shape.low) < 3 else ""
-        axes.plot(shape.times_s, shape.low, marker, ls="-", color=SERIES[0], lw=1, ms=4)
+        axes.plot(shape.times_s, shape.low, marker=marker, markersize=4, color=SERIES[0], lw=1)
     else:
         axes.fill_between(
             shape.times_s,
@@ -153,7 +156,8 @@ def _draw_waveform(axes: Axes, sound: Sound) -> None:
     peak = max(-shape.low.min(), shape.high.max())
     limit = 1.0 if sound.silent else 1.12 * peak
     axes.set_ylim(-limit, limit)
-    axes.set_ylabel("amplitude")
+    several = "" if sound.n_channels == 1 else f",\nmean of {sound.n_channels}"
+    axes.set_ylabel(f"amplitude{several}")
     axes.tick_params(labelbottom=False)
     if sound.silent:
         axes.text(0.5, 0.72, "silent", transform=axes.transAxes, ha="center")
@@ -177,13 +181,10 @@ def _draw_matrix(axes: Axes, bar: Axes, clip: HeardClip) -> FrameTimes:
     settings = clip.settings
     n_frames, n_features = clip.features.shape
     times = frame_times(settings, n_frames, clip.duration_s)
-    values, k = mean_of_columns(clip.features.T, MATRIX_COLUMNS)  # (n_features, n_columns)
-    rows = values
-    if not is_log_mel(settings):
-        rows = mean_of_columns(values.T, MATRIX_ROWS)[0].T
-    low, high, colours = _colours(clip)
+    values, k_frames, k_dimensions = _shown(clip)
+    low, high, colours = _colours(settings, values)
     image = axes.imshow(
-        rows,
+        values,
         origin="lower",
         aspect="auto",
         cmap=colours,
@@ -192,19 +193,21 @@ def _draw_matrix(axes: Axes, bar: Axes, clip: HeardClip) -> FrameTimes:
         interpolation="auto",
         extent=(
             times.first_s - 0.5 * times.step_s,
-            times.first_s + (k * rows.shape[1] - 0.5) * times.step_s,
+            times.first_s + (k_frames * values.shape[1] - 0.5) * times.step_s,
             -0.5,
-            n_features - 0.5,
+            k_dimensions * len(values) - 0.5,
         ),
     )
+    axes.set_ylim(-0.5, n_features - 0.5)
     axes.grid(visible=False)
-    axes.set_xlabel("time (s)")
+    axes.set_xlabel("time (s)" if k_frames == 1 else f"time (s), means of {k_frames} frames")
     if is_log_mel(settings):
         positions, labels = _frequency_ticks(settings)
         axes.set_yticks(positions, labels)
         axes.set_ylabel("frequency (Hz)")
     else:
-        axes.set_ylabel("embedding dimension")
+        strongest = "" if k_dimensions == 1 else f", strongest of {k_dimensions}"
+        axes.set_ylabel(f"embedding dimension{strongest}")
     below, above = values.min() < low, values.max() > high
     extend = {(True, True): "both", (True, False): "min", (False, True): "max"}
     figure = axes.get_figure()
@@ -216,18 +219,28 @@ def _draw_matrix(axes: Axes, bar: Axes, clip: HeardClip) -> FrameTimes:
     return times
 
 
-def _colours(clip: HeardClip) -> tuple[float, float, str]:
+def _shown(clip: HeardClip) -> tuple[np.ndarray, int, int]:
+    """Give the matrix of the picture (n_rows, n_columns), and how many frames are in a column and
+    how many dimensions in a row."""
+    values, k_frames = mean_of_columns(clip.features.T, MATRIX_COLUMNS)
+    if is_log_mel(clip.settings):
+        return values, k_frames, 1
+    values, k_dimensions = strongest_of_rows(values, MATRIX_ROWS)
+    return values, k_frames, k_dimensions
+
+
+def _colours(settings: Mapping[str, Any], values: np.ndarray) -> tuple[float, float, str]:
     """Give the ends of the colour scale and its name.
 
-    Magma and cividis grow evenly in lightness; an embedding with both signs gets two colours that
+    Magma grows evenly in lightness; an embedding with both signs gets two colours that
     colour-blind people tell apart, with zero between them.
     """
-    low, high = float(clip.features.min()), float(clip.features.max())
-    if is_log_mel(clip.settings):
-        decade = 10 if in_decibel(clip.settings) else np.log(10)  # 10 dB of energy, in this scale
-        low = max(low, high - SHOWN_DB / 20 * clip.settings["power"] * decade)
+    low, high = float(values.min()), float(values.max())
+    if is_log_mel(settings):
+        decade = 10 if in_decibel(settings) else np.log(10)  # 10 dB of energy, in this scale
+        low = max(low, high - SHOWN_DB / 20 * settings["power"] * decade)
         return low, max(high, low + 1), "magma"
-    end = float(np.percentile(np.abs(clip.features), SHOWN_SHARE)) or max(-low, high, 1.0)
+    end = float(np.percentile(np.abs(values), SHOWN_SHARE)) or max(-low, high, 1.0)
     return (-end, end, "PuOr_r") if low < 0 else (0.0, end, "magma")
 
 

@@ -108,6 +108,12 @@ def read_checks(path: Path) -> list[dict[str, Any]]:
     return _read_json(path)["checks"]
 
 
+def read_leakage(path: Path) -> tuple[int, dict[str, str]]:
+    """Read a leakage check: the source's clips in all, and why which of them are left out."""
+    found = _read_json(path)
+    return found["n_clips"], found["excluded"]
+
+
 def read_vocabulary(path: Path) -> dict[str, Any]:
     """Read a vocabulary: tokens, counts, settings and the corpora it was counted on."""
     return _read_json(path)

@@ -10,16 +10,15 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from captioner.corpus.tables import Annotation, Clip, read_annotations, read_clips
 from captioner.evaluation.tables import read_predictions
 from captioner.job import atomic_path
-from captioner.reporting import loading
+from captioner.reporting import data, loading
 from captioner.reporting.content import ReportContent, System, system_labels
+from captioner.reporting.data import Tables
 from captioner.reporting.examples import Example, Prediction, choose, write_examples
 from captioner.reporting.figures import (
     Figure,
     Training,
-    histogram_figure,
     learning_figures,
     spider_figure,
 )
@@ -32,9 +31,10 @@ from captioner.reporting.tables import (
     phrase,
     score_rows,
     score_table,
+    source_text,
     split_row,
 )
-from captioner.text.normalisation import tokenize
+from captioner.store.shards import FeatureStore
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,6 @@ class Described:
     model: Mapping[str, Any] | None
 
 
-@dataclass(frozen=True)
-class Tables:
-    """Clips and annotations of one split, in the order of the files."""
-
-    clips: Sequence[Clip]
-    annotations: Sequence[Annotation]
-
-
 def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> None:
     """Write `index.html`, `scores.txt` and `audio/` (with spectrograms); replace the folder.
 
@@ -89,16 +81,18 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
     if not isinstance(content, ReportContent):
         content = ReportContent.from_dict(content)
     described = _describe(content.systems)
-    tables = {
-        split: Tables(read_clips(files.clips), read_annotations(files.annotations))
-        for split, files in content.splits.items()
-    }
+    tables = {split: Tables.read(files) for split, files in content.splits.items()}
     scored = [_scored(content, split) for split in content.scored_splits]
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         (temporary / "audio").mkdir()
         heard = content.scored_splits[-1] if content.scored_splits else None
-        examples = _examples(content, heard, tables[heard], temporary) if heard else []
+        stores = data.open_stores(content.frontends) if heard else {}
+        examples, by_frontend = [], []
+        if heard:
+            clips = tables[heard].clips
+            examples = _examples(content, heard, tables[heard], stores, temporary)
+            by_frontend = data.frontend_examples(content, stores, clips, examples)
         page = _environment().get_template("page.html")
         html = page.render(
             content=content,
@@ -111,7 +105,10 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
             labels=system_labels(content.systems),
             examples=examples,
             splits=[split_row(split, t.clips, t.annotations) for split, t in tables.items()],
-            histograms=_histograms(tables),
+            histograms=data.histograms(tables, data.expectations(content)),
+            licences=data.licences(tables),
+            left_out=data.left_out(content, tables),
+            by_frontend=by_frontend,
             checks={s: loading.read_checks(f.checks) for s, f in content.splits.items()},
             vocabularies={
                 name: loading.read_vocabulary(path) for name, path in content.vocabularies.items()
@@ -138,7 +135,9 @@ def _environment() -> Environment:
     )
     environment.filters["score"] = lambda value: f"{value:.3f}"
     environment.filters["thousands"] = lambda n: f"{n:,}".replace(",", "\u202f")  # thin space
-    environment.filters.update(time=duration_text, phrase=phrase, licence=licence_text)
+    environment.filters.update(
+        time=duration_text, phrase=phrase, licence=licence_text, source=source_text
+    )
     return environment
 
 
@@ -187,21 +186,13 @@ def _learned(described: Sequence[Described]) -> list[Learned]:
     ]
 
 
-def _histograms(tables: Mapping[str, Tables]) -> list[Figure]:
-    durations = {split: [c.duration_s for c in table.clips] for split, table in tables.items()}
-    lengths = {
-        split: [len(tokenize(caption, "task")) for a in table.annotations for caption in a.captions]
-        for split, table in tables.items()
-    }
-    return [
-        histogram_figure(durations, "Duration of clips", "duration (s)", "durations", whole=False),
-        histogram_figure(
-            lengths, "Length of captions", "words without punctuation", "lengths", whole=True
-        ),
-    ]
-
-
-def _examples(content: ReportContent, split: str, tables: Tables, folder: Path) -> list[Example]:
+def _examples(
+    content: ReportContent,
+    split: str,
+    tables: Tables,
+    stores: Mapping[str, FeatureStore],
+    folder: Path,
+) -> list[Example]:
     """Choose clips by the mean SPIDEr of the systems that are not trivial (of all, if all are)."""
     predictions: dict[str, list[Prediction]] = {clip.file_name: [] for clip in tables.clips}
     for label, system in zip(system_labels(content.systems), content.systems, strict=True):
@@ -216,7 +207,12 @@ def _examples(content: ReportContent, split: str, tables: Tables, folder: Path) 
     clips = {clip.file_name: clip for clip in tables.clips}
     annotations = {found.file_name: found for found in tables.annotations}
     return write_examples(
-        [clips[name] for name in chosen], annotations, predictions, ranking, folder
+        [clips[name] for name in chosen],
+        annotations,
+        predictions,
+        ranking,
+        {name: data.heard_tags(stores, name) for name in chosen},
+        folder,
     )
 
 

@@ -166,6 +166,20 @@ def licence_text(url: str) -> str:
     return url
 
 
+def source_text(source: Mapping[str, Any]) -> str:
+    """Say what a part of a training was: corpus, splits, and what its model says beside them."""
+    said = [phrase(source["corpus"]), phrase(source.get("splits") or source["split"])]
+    if "n_clips" in source:
+        said.append(f"{source['n_clips']} clips")
+    if source.get("n_leaks"):
+        said.append(f"{source['n_leaks']} left out as also held out")
+    if "weight" in source:
+        said.append(f"weight {source['weight']:g}")
+    if source.get("task_token"):
+        said.append(f"task token {source['task_token']}")
+    return ", ".join(said)
+
+
 def phrase(value: Any) -> str:
     """Write a small mapping or list as words: `clotho-v2.1, development`."""
     if isinstance(value, Mapping):

@@ -1,0 +1,212 @@
+"""What the section on data shows: histograms, licences, clips left out, what front-ends hear."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from captioner.corpus.tables import Annotation, Clip, read_annotations, read_clips, read_faults
+from captioner.errors import InputError
+from captioner.reporting.content import FrontEndFiles, ReportContent, SplitFiles
+from captioner.reporting.examples import Example
+from captioner.reporting.figures import Figure, histogram_figure
+from captioner.reporting.heard import HeardClip, Sound, read_sound, top_tags
+from captioner.reporting.heard_figure import heard_figure
+from captioner.reporting.loading import read_leakage
+from captioner.store.shards import FeatureStore
+from captioner.text.normalisation import tokenize
+
+N_LICENCES = 12  # of the table; the rest is one row
+N_TAGS_HEARD = 3  # per clip and front-end of the section that can be heard
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Clips and annotations of one split, in the order of the files."""
+
+    clips: Sequence[Clip]
+    annotations: Sequence[Annotation]
+    faults: Mapping[str, str]  # damaged clips that the corpus lets pass: file name -> why
+
+    @classmethod
+    def read(cls, files: SplitFiles) -> "Tables":
+        """Read the tables of a split."""
+        return cls(
+            read_clips(files.clips), read_annotations(files.annotations), read_faults(files.clips)
+        )
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Clips of one split or training source that were not used."""
+
+    where: str
+    why: str
+    n_clips: int  # of the split or source in all
+    clips: Mapping[str, str]  # file name -> why this one
+
+
+@dataclass(frozen=True)
+class FrontEndExample:
+    """One clip as one front-end hears it."""
+
+    name: str
+    settings: str
+    clip: Clip
+    example: Example | None  # where the page plays the clip
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class LicenceRow:
+    """Clips under one licence, a number per split."""
+
+    licence: str  # as published, mostly an address
+    n_clips: Sequence[int]
+
+
+def histograms(tables: Mapping[str, Tables], expected: Mapping[str, Any]) -> list[Figure]:
+    """Draw durations and caption lengths; `expected` is what the corpus declares of them."""
+    durations = {split: [c.duration_s for c in table.clips] for split, table in tables.items()}
+    lengths = {
+        split: [len(tokenize(caption, "task")) for a in table.annotations for caption in a.captions]
+        for split, table in tables.items()
+    }
+    return [
+        histogram_figure(
+            durations,
+            "Duration of clips",
+            "duration (s)",
+            "durations",
+            whole=False,
+            expected=expected.get("duration_s"),
+        ),
+        histogram_figure(
+            lengths,
+            "Length of captions",
+            "words without punctuation",
+            "lengths",
+            whole=True,
+            expected=expected.get("caption_words"),
+        ),
+    ]
+
+
+def expectations(content: ReportContent) -> Mapping[str, Any]:
+    """Give what the YAML of the corpus expects of its clips and captions."""
+    corpus = content.config.get("corpus")
+    found = corpus.get("expected") if isinstance(corpus, Mapping) else None
+    return found or {}
+
+
+def licences(tables: Mapping[str, Tables]) -> list[LicenceRow]:
+    """Count clips by licence, the most frequent first; nothing where no licence is known."""
+    counts = [Counter(a.licence for a in table.annotations) for table in tables.values()]
+    total: Counter[str] = sum(counts, Counter())
+    if not any(total.keys()):
+        return []
+    names = [licence for licence, _ in total.most_common()]
+    rows = [LicenceRow(name or "unknown", [c[name] for c in counts]) for name in names[:N_LICENCES]]
+    if rest := names[N_LICENCES:]:
+        label = f"{len(rest)} others"
+        rows.append(LicenceRow(label, [sum(c[name] for name in rest) for c in counts]))
+    return rows
+
+
+def left_out(content: ReportContent, tables: Mapping[str, Tables]) -> list[LeftOut]:
+    """Gather the clips that a run did without: damaged ones, and leaks into training."""
+    found = [
+        LeftOut(split, "damaged", len(table.clips) + len(table.faults), table.faults)
+        for split, table in tables.items()
+        if table.faults
+    ]
+    for source, path in content.leakage.items():
+        n_clips, excluded = read_leakage(path)
+        found.append(LeftOut(source, "also in a held-out split", n_clips, excluded))
+    return found
+
+
+def open_stores(frontends: Mapping[str, FrontEndFiles]) -> dict[str, FeatureStore]:
+    """Open the features of each front-end that has some."""
+    return {name: FeatureStore(files.shards) for name, files in frontends.items() if files.shards}
+
+
+def heard_tags(
+    stores: Mapping[str, FeatureStore], file_name: str
+) -> dict[str, list[tuple[str, float]]]:
+    """Give the most probable tags of a clip by front-end, of those that have tags."""
+    return {
+        name: top_tags(store.tag_names, store.tags(file_name), N_TAGS_HEARD)
+        for name, store in stores.items()
+        if store.tag_names and file_name in store
+    }
+
+
+def frontend_examples(
+    content: ReportContent,
+    stores: Mapping[str, FeatureStore],
+    clips: Sequence[Clip],
+    examples: Sequence[Example],
+) -> list[FrontEndExample]:
+    """Draw one clip as each front-end hears it: the same clip, from the features in the shards.
+
+    It is the example in the middle of the ranking, where all front-ends have it, and can be played
+    on the page.
+
+    Args:
+        content: the report's.
+        stores: of the split that `clips` are of, by front-end.
+        clips: of a split.
+        examples: clips of that split that the page plays, ranked.
+    """
+    middle = len(examples) // 2
+    ranked = sorted(
+        range(len(examples)), key=lambda i: (examples[i].audio is None, abs(i - middle))
+    )
+    wanted = [examples[i].file_name for i in ranked] + [clip.file_name for clip in clips]
+    chosen = _first_held(wanted, stores.values())
+    if chosen is None:
+        return []
+    (clip,) = [clip for clip in clips if clip.file_name == chosen]
+    sound = _read(clip)
+    example = next((example for example in examples if example.file_name == chosen), None)
+    return [
+        FrontEndExample(
+            name=name,
+            settings=_settings_text(content.frontends[name].settings),
+            clip=clip,
+            example=example,
+            figure=heard_figure(
+                HeardClip(
+                    clip.duration_s,
+                    sound,
+                    store.settings,
+                    store[chosen],
+                    top_tags(store.tag_names, store.tags(chosen)),
+                ),
+                f"{chosen} as {name} hears it",
+                f"heard-{number}",
+            ),
+        )
+        for number, (name, store) in enumerate(stores.items())
+    ]
+
+
+def _first_held(names: Iterable[str], stores: Iterable[FeatureStore]) -> str | None:
+    held = list(stores)
+    return next((name for name in names if held and all(name in store for store in held)), None)
+
+
+def _read(clip: Clip) -> Sound | None:
+    try:
+        return read_sound(clip.path, clip.duration_s + 1)
+    except InputError as error:
+        log.warning("No waveform in the report for this clip: %s", error)
+        return None
+
+
+def _settings_text(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in settings.items())
