@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 # Kind -> module with `build(settings, weights) -> FrontEnd`. Names, so that an edit of one kind
 # leaves the features of the others as they are.
-FRONTENDS = {"logmel": "captioner.audio.logmel"}
+FRONTENDS = {
+    "logmel": "captioner.audio.logmel",
+    "cnn10": "captioner.audio.encoders.panns",
+    "cnn14": "captioner.audio.encoders.panns",
+    "convnext_tiny": "captioner.audio.encoders.convnext",
+}
 
 
 @dataclass(frozen=True)

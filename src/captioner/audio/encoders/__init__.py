@@ -1,0 +1,1 @@
+"""Networks trained on AudioSet as front-ends: frame embeddings and tag probabilities."""
