@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
 
-from captioner.corpus.tables import Annotation, Clip, write_annotations, write_clips
+from captioner.audio.frontends import FrontEnd, Heard, build_frontend
+from captioner.corpus.tables import (
+    Annotation,
+    Clip,
+    read_clips,
+    write_annotations,
+    write_clips,
+)
+from captioner.store.shards import write_shard
 
 METRICS = ["bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "meteor", "cider", "spice", "spider"]
 ODD_NAMES = [
@@ -20,6 +29,33 @@ ODD_NAMES = [
     "naïve café – 雨.wav",
 ]
 HOSTILE = "a dog barks <script>alert(1)</script> \"loudly\" & 'often'"
+
+
+LOGMEL = {
+    "kind": "logmel", "sample_rate_hz": 44100, "window": "hamming", "n_fft": 2048, "hop": 1024,
+    "n_mels": 64, "f_min_hz": 0, "f_max_hz": 22050, "power": 2, "log_offset": 1e-10,
+    "log_floor": "maximum", "scale": "natural", "peak_normalise": False, "storage": "float32",
+}  # fmt: skip
+TAGS = ("Speech", "Rain", "Rain on surface", "Dog", "Water", "Wind")
+FAULT = "found a file that cannot be read as audio"
+
+
+class Tagger:
+    """An encoder without a network: noise for an embedding, more probable tags last."""
+
+    def __init__(self, kind: str = "cnn10", n_features: int = 512, step_s: float = 0.16):
+        self.settings = {"kind": kind, "sample_rate_hz": 32000, "storage": "float16"}
+        self.sample_rate_hz, self.n_features, self.tags = 32000, n_features, TAGS
+        self.weights_md5, self.batch_s, self._hop = "0" * 32, 0.0, round(step_s * 32000)
+
+    def __call__(self, waveform: np.ndarray) -> np.ndarray:
+        random = np.random.default_rng(len(waveform))
+        values = random.normal(-0.4, 1, (max(1, len(waveform) // self._hop), self.n_features))
+        return np.maximum(values, 0).astype("f4")
+
+    def hear(self, waveforms: Sequence[np.ndarray]) -> list[Heard]:
+        probabilities = np.linspace(0.04, 0.92, len(self.tags), dtype="f4")
+        return [Heard(self(waveform), probabilities) for waveform in waveforms]
 
 
 def write_wav(path: Path, seconds: float = 0.6, rate: int = 44100, seed: int = 0) -> None:
@@ -42,6 +78,8 @@ def write_split(root: Path, split: str, wavs: list[Path], captions: list[list[st
             "licence": "http://creativecommons.org/licenses/by/3.0/" if i % 2 else "javascript:x()",
         }
         annotations.append(Annotation(wav.name, tuple(said), "dog;rain", str(i), **known))
+    if split == "development":
+        clips.append(Clip("damaged.wav", "damaged.wav", 3, 0.0, 0, 0, "", FAULT))
     paths = {
         "clips": root / f"clips/{split}.parquet",
         "annotations": root / f"annotations/{split}.parquet",
@@ -59,6 +97,18 @@ def write_split(root: Path, split: str, wavs: list[Path], captions: list[list[st
 def write_json(path: Path, value: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def write_features(root: Path, clips: str, frontends: dict[str, FrontEnd]) -> dict[str, Any]:
+    """Write two shards per front-end of the clips of a table."""
+    shards = {name: [root / name / f"{shard}.parquet" for shard in range(2)] for name in frontends}
+    for name, frontend in frontends.items():
+        for shard, path in enumerate(shards[name]):
+            write_shard(read_clips(clips), shard, 2, frontend, path)
+    return {
+        name: {"settings": frontend.settings, "shards": [str(path) for path in shards[name]]}
+        for name, frontend in frontends.items()
+    }
 
 
 def write_system(root: Path, predictions: dict[str, str], base: float) -> dict:
@@ -97,7 +147,24 @@ def write_training(root: Path, seed: int, n_epochs: int = 12, best: int = 9) -> 
         "system": "small",
         "family": "conv_transformer",
         "frontends": {"logmel-dcase": {}},
-        "trained_on": [{"corpus": "tiny", "splits": ["development", "validation"]}],
+        "trained_on": [
+            {
+                "corpus": "tiny",
+                "split": "development",
+                "weight": 1.0,
+                "task_token": "<tiny>",
+                "n_clips": 4,
+                "n_leaks": 0,
+            },
+            {
+                "corpus": "macs",
+                "split": "full",
+                "weight": 0.5,
+                "task_token": "<macs>",
+                "n_clips": 3928,
+                "n_leaks": 2,
+            },
+        ],
         "seed": seed,
         "n_parameters": 1234567,
         "best": {"epoch": best, "validation_loss": 0.9},
@@ -156,6 +223,14 @@ def write_tree(root: Path, wavs: list[Path] | None = None, captions: Any = None)
             **trivial,
         }
     )
+    excluded = {f"{i}.wav": f"freesound:{i} is in evaluation" for i in range(2)}
+    write_json(root / "leakage/macs.full.json", {"n_clips": 3930, "excluded": excluded})
+    splits = {
+        "development": write_split(root, "development", wavs, captions),
+        "evaluation": write_split(root, "evaluation", wavs, captions),
+        "test": write_split(root, "test", wavs, empty),
+    }
+    frontends: dict[str, FrontEnd] = {"logmel-dcase": build_frontend(LOGMEL), "tagger": Tagger()}
     return {
         "corpus": {
             "name": "tiny",
@@ -164,13 +239,15 @@ def write_tree(root: Path, wavs: list[Path] | None = None, captions: Any = None)
             "synthetic": True,
             "clotho": True,
         },
-        "config": {"corpus": "tiny", "systems": ["small"], "note": "</code><script>x</script>"},
-        "notes": ["The demo cuts the corpus to 4 clips."],
-        "splits": {
-            "development": write_split(root, "development", wavs, captions),
-            "evaluation": write_split(root, "evaluation", wavs, captions),
-            "test": write_split(root, "test", wavs, empty),
+        "config": {
+            "corpora": {"tiny": {"expected": {"duration_s": [0.5, 30], "caption_words": [8, 20]}}},
+            "systems": ["small"],
+            "note": "</code><script>x</script>",
         },
+        "notes": ["The demo cuts the corpus to 4 clips."],
+        "splits": splits,
+        "frontends": write_features(root / "features", splits["evaluation"]["clips"], frontends),
+        "leakage": {"macs, full": str(root / "leakage/macs.full.json")},
         "vocabularies": {"task": str(root / "vocabulary/task.json")},
         "systems": systems,
         "benchmarks": {"train_system": [str(benchmark), str(short)]},

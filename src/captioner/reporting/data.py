@@ -97,9 +97,9 @@ def histograms(tables: Mapping[str, Tables], expected: Mapping[str, Any]) -> lis
 
 def expectations(content: ReportContent) -> Mapping[str, Any]:
     """Give what the YAML of the corpus expects of its clips and captions."""
-    corpus = content.config.get("corpus")
-    found = corpus.get("expected") if isinstance(corpus, Mapping) else None
-    return found or {}
+    corpus = content.config.get("corpora", {}).get(content.corpus.name, {})
+    found: Mapping[str, Any] = corpus.get("expected", {})
+    return found
 
 
 def licences(tables: Mapping[str, Tables]) -> list[LicenceRow]:
