@@ -1,4 +1,4 @@
-from collections import Counter
+from urllib.parse import quote
 
 import pytest
 
@@ -13,18 +13,47 @@ def write(path, *rows, header=COLUMNS):
     return path
 
 
-def test_clotho_registry_is_complete_and_well_formed(repository):
+REGISTRIES = ["corpora/clotho-v1", "corpora/clotho-v2", "corpora/clotho-v2.1", "corpora/macs"]
+
+
+@pytest.mark.parametrize("name", [*REGISTRIES, "frontends/weights"])
+def test_every_registry_is_well_formed(repository, name):
+    entries = read_registry(repository / f"config/{name}.tsv")
+    assert len({(entry.key, entry.file) for entry in entries}) == len(entries)
+    for entry in entries:
+        assert entry.zenodo_record
+        assert f"/files/{quote(entry.file)}" in entry.url
+        assert entry.key == entry.md5 or entry.key == f"zenodo-{entry.zenodo_record}"
+
+
+def test_clotho_registry_is_complete(repository):
     entries = read_registry(repository / "config/corpora/clotho-v2.1.tsv")
     captioned = ["development", "validation", "evaluation"]
     expected = [(s, k) for s in captioned for k in ("audio_archive", "captions", "metadata")]
-    expected += [("test", "audio_archive"), ("test", "metadata")]
+    expected += [("test", "audio_archive"), ("test", "metadata"), ("analysis", "audio_archive")]
     assert sorted((e.split, e.kind) for e in entries) == sorted(expected)
-    assert len(entries) == 11
-    assert max(Counter(e.file for e in entries).values()) == 1
-    assert len({e.md5 for e in entries}) == 11
-    for entry in entries:
-        assert entry.url.startswith("https://zenodo.org/record/")
-        assert f"/files/{entry.file}?" in entry.url
+    assert len({e.md5 for e in entries}) == 12
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://zenodo.org/record/12/files/a.7z?download=1",
+        "https://zenodo.org/records/12/files/a.7z",
+        "https://zenodo.org/api/records/12/files/a.7z/content",
+    ],
+)
+def test_an_unknown_md5_is_a_matter_for_zenodo(tmp_path, url):
+    row = ["test", "audio_archive", "a.7z", url, "", ""]
+    (entry,) = read_registry(write(tmp_path / "r.tsv", row))
+    assert (entry.zenodo_record, entry.key) == ("12", "zenodo-12")
+    with pytest.raises(InputError, match="nothing only for a file on Zenodo"):
+        read_registry(write(tmp_path / "r.tsv", [*row[:3], "https://host/12", "", ""]))
+
+
+def test_audio_may_come_in_several_archives(tmp_path):
+    rows = [["test", "audio_archive", f"{n}.7z", "https://h/", str(n) * 32, ""] for n in (1, 2)]
+    assert len(read_registry(write(tmp_path / "r.tsv", *rows))) == 2
 
 
 def test_clotho_captions_have_the_registered_md5(repository, shared_data):

@@ -1,5 +1,7 @@
 """Fetch one published file and verify it."""
 
+from pathlib import Path
+
 from captioner.corpus.fetch import fetch
 from captioner.corpus.registry import read_registry
 from captioner.job import start_logging
@@ -7,12 +9,14 @@ from captioner.job import start_logging
 
 def main(snakemake):
     start_logging(snakemake.log[0])
-    by_name = {entry.file: entry for entry in read_registry(snakemake.params.registry)}
+    wanted = snakemake.wildcards
+    entries = read_registry(snakemake.params.registry)
     fetch(
-        by_name[snakemake.wildcards.file],
-        snakemake.output.file,
+        next(e for e in entries if (e.key, e.file) == (wanted.key, wanted.file)),
+        Path(snakemake.output.file).parents[1],
         mirrors=snakemake.config["mirrors"],
         offline=snakemake.config["offline"],
+        registry=entries,
     )
 
 

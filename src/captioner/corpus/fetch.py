@@ -1,224 +1,331 @@
 """Fetch one file of a registry: whole, with the right md5, or not at all."""
 
-import hashlib
+import errno
 import logging
 import os
 import shutil
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
-import requests
-
+from captioner.corpus import zenodo
+from captioner.corpus.locks import connection, exclusive
+from captioner.corpus.part import CHUNK_BYTES, Part, md5_of
 from captioner.corpus.registry import Entry
+from captioner.corpus.transfer import UnavailableError, download
 from captioner.errors import InputError
 from captioner.job import Progress
 
-CHUNK_BYTES = 1 << 20
-CONNECT_TIMEOUT_S = 15
-STALL_TIMEOUT_S = 60  # no byte for so long: the connection is given up and resumed
-ATTEMPTS = 5  # in a row without a new byte
-BACKOFF_S = 1.0  # doubles with each of them
-RETRIED_STATUS = {408, 429, 500, 502, 503, 504}
+LOCKS = ".locks"  # folder of lock files, beside the keys
+AUDIO = "audio"  # folder that archives are unpacked into, beside that of the downloads
+UNPACKED_RATIO = 14 / 9  # unpacked audio to archive: Clotho's 9 GB of 7z hold 14 GB of 16-bit wavs
 
 log = logging.getLogger(__name__)
 
 
-class _TransientError(Exception):
-    """A fault of the network or the server that another attempt may not meet."""
+@dataclass(frozen=True)
+class _Expected:
+    """What the file has to be, and who says so."""
 
-
-class _UnavailableError(Exception):
-    """This source cannot give the file; another one may."""
+    md5: str  # "": not known
+    size_bytes: int | None
+    told_by: str
 
 
 def fetch(
-    entry: Entry, destination: str | Path, mirrors: Sequence[str] = (), offline: bool = False
-) -> None:
-    """Put the file of `entry` at the path `destination`, verified by md5 and, where known, size.
+    entry: Entry,
+    folder: str | Path,
+    *,
+    mirrors: Sequence[str] = (),
+    offline: bool = False,
+    registry: Sequence[Entry] = (),
+    api: str = zenodo.API,
+) -> Path:
+    """Put the file of `entry` at `folder/{key}/{file}`, verified by md5 and size; return the path.
 
+    A file already there is kept if its md5 is right, and otherwise set aside as `<file>.corrupt`.
     Sources are tried in order: each of `mirrors` (base URLs or local folders that hold the files
-    by name), then the entry's url. A transfer that breaks off goes on where it stopped
-    (`<file>.part`). A file already there is kept if its md5 is right; otherwise it is set aside
-    as `<file>.corrupt`. With `offline`, only folders and `file:` URLs are read. `InputError`
-    says what each source answered.
+    by name), then the entry's url. A transfer that breaks off goes on where it stopped, in this
+    process or another. Processes that want the same file wait for the one that fetches it.
+
+    What the registry does not state (md5, size), Zenodo's record API (`api`) is asked, once; the
+    answer is pinned in `<file>.pin.json` and rules from then on.
+
+    With `offline`, no socket is opened: only folders and `file:` URLs are read, and the error
+    lists every file of `registry` that is missing. `InputError` says what each source answered.
     """
-    destination = Path(destination)
+    folder = Path(folder)
+    destination = folder / entry.key / entry.file
+    known = _known(entry, zenodo.read_pin(destination))
+    if known.md5 and _is_whole(destination, known):  # only whole files have this name: no lock
+        return destination
     destination.parent.mkdir(parents=True, exist_ok=True)
-    if destination.exists():
-        found = _md5(destination).hexdigest()
-        if found == entry.md5:
-            log.info("%s is there already, md5 %s", destination, found)
-            return
-        aside = destination.with_name(destination.name + ".corrupt")
-        destination.replace(aside)
-        log.warning(
-            "%s has md5 %s, expected %s: set aside as %s and fetched anew",
-            destination, found, entry.md5, aside.name,
-        )  # fmt: skip
-    answers = []
-    for source in _sources(entry, mirrors, offline):
+    lock = folder / LOCKS / entry.key / f"{entry.file}.lock"
+    with exclusive(lock, entry.file):
+        return _Fetch(entry, folder, destination, mirrors, offline, registry, api).run()
+
+
+class _Fetch:
+    """One file, by the only process that may write it now."""
+
+    def __init__(
+        self,
+        entry: Entry,
+        folder: Path,
+        destination: Path,
+        mirrors: Sequence[str],
+        offline: bool,
+        registry: Sequence[Entry],
+        api: str,
+    ):
+        self._entry = entry
+        self._folder = folder
+        self._destination = destination
+        self._mirrors = mirrors
+        self._offline = offline
+        self._registry = registry
+        self._api = api
+        self._asked = False
+        self._pin = zenodo.read_pin(destination)  # of whoever held the lock before, perhaps
+        self._known = _known(entry, self._pin)
+
+    def run(self) -> Path:
+        if not self._known.md5:
+            self._ask()
+        if _is_whole(self._destination, self._known):
+            return self._destination
+        if self._destination.exists():
+            self._set_aside()
+        answers = []
+        for source in self._sources():
+            try:
+                if _is_local(source):
+                    self._copy(Path(url2pathname(urlsplit(source).path)))
+                else:
+                    self._ask_what_is_unknown()
+                    self._download(source)
+            except UnavailableError as answer:
+                answers.append(f"  {source}: {answer}")
+                log.warning("%s from %s: %s", self._entry.file, source, answer)
+            except OSError as error:
+                raise _explained(error, self._destination) from error
+            else:
+                log.info("%s is there, md5 %s", self._destination, self._known.md5)
+                return self._destination
+        raise self._missing() if self._offline else self._failure(answers)
+
+    def _sources(self) -> Iterator[str]:
+        """Yield the addresses of the file in the order to try them; no http one when offline."""
+        entry = self._entry
+        record = self._folder / f"zenodo-{entry.zenodo_record}"  # before its md5 was registered
+        if (record / entry.file).exists() and record != self._destination.parent:
+            yield (record / entry.file).absolute().as_uri()
+        for source in [*(_address(mirror, entry) for mirror in self._mirrors), entry.url]:
+            if _is_local(source) or not self._offline:
+                yield source
+
+    def _ask_what_is_unknown(self) -> None:
+        """Before a transfer from the net: ask, even if there is a pin, whether all is the same."""
+        entry = self._entry
+        stated = entry.md5 and entry.size_bytes is not None
+        if entry.zenodo_record and not stated and not self._asked:
+            self._ask()
+
+    def _ask(self) -> None:
+        """Ask Zenodo what the registry does not state, and pin it."""
+        entry, pin = self._entry, self._pin
+        self._asked = True
+        if self._offline:
+            raise self._missing()
         try:
-            _fetch_from(source, entry, destination)
+            answer = zenodo.ask_record(str(entry.zenodo_record), entry.file, self._api)
+        except UnavailableError as fault:
+            if not self._known.md5:
+                raise InputError(
+                    f"{entry.file}: its md5 is not in the registry, and Zenodo does not tell it: "
+                    f"{fault}\nWhat to do: try again later, or write the md5 into the registry"
+                ) from None
+            log.warning("%s: its size could not be asked: %s", entry.file, fault)
             return
-        except _UnavailableError as answer:
-            answers.append(f"  {source}: {answer}")
-            log.warning("%s from %s: %s", entry.file, source, answer)
-    what_to_do = f"check the registry's url, md5 and size, or put the file at {destination}"
-    if offline:
-        what_to_do = f"put the file at {destination}, or name a folder that holds it in `mirrors`"
-    raise InputError(
-        f"{entry.file} is missing" + (" and `offline` is on" if offline else "") + "\n"
-        f"  url: {entry.url}\n  md5: {entry.md5}\n"
-        + "".join(f"{answer}\n" for answer in answers)
-        + f"What to do: {what_to_do}"
+        if pin and not pin.agrees(answer):
+            path = zenodo.pin_path(self._destination)
+            raise InputError(
+                f"{entry.file}: Zenodo's record {answer.record} now states md5 {answer.md5} and "
+                f"{answer.size_bytes} bytes; on {pin.asked} it stated md5 {pin.md5} and "
+                f"{pin.size_bytes} bytes, pinned in {path}: the published file has changed.\n"
+                "What to do: find out why; delete the pin if the new file is the right one"
+            )
+        if entry.md5 not in ("", answer.md5) or entry.size_bytes not in (None, answer.size_bytes):
+            raise InputError(
+                f"{entry.file}: Zenodo's record {answer.record} states md5 {answer.md5} and "
+                f"{answer.size_bytes} bytes, the registry md5 {entry.md5 or 'unknown'} and "
+                f"{entry.size_bytes} bytes: it is another file.\n"
+                "What to do: correct the registry's url, md5 or size"
+            )
+        if not pin:
+            zenodo.write_pin(self._destination, answer)
+            log.info("%s: pinned md5 %s, %d bytes", entry.file, answer.md5, answer.size_bytes)
+            self._pin, self._known = answer, _known(entry, answer)
+
+    def _set_aside(self) -> None:
+        aside = self._destination.with_name(self._destination.name + ".corrupt")
+        self._destination.replace(aside)
+        log.warning(
+            "%s is not the file that %s names (md5 %s): set aside as %s and fetched anew",
+            self._destination, self._known.told_by, self._known.md5, aside.name,
+        )  # fmt: skip
+
+    def _copy(self, source: Path) -> None:
+        """Copy from a folder; the part of a download is left alone."""
+        if not source.is_file():
+            raise UnavailableError("no such file")
+        size, known = source.stat().st_size, self._known
+        if known.size_bytes not in (None, size):
+            raise UnavailableError(f"the file there has {size} bytes, expected {known.size_bytes}")
+        self._need(size, size)
+        with (
+            source.open("rb") as read,
+            Part(self._destination.with_name(self._destination.name + ".copy")) as part,
+            Progress(size, self._entry.file, "B", scale=True) as progress,
+        ):
+            part.restart()
+            while chunk := read.read(CHUNK_BYTES):
+                part.append(chunk)
+                progress.advance(len(chunk))
+            found = part.finish()
+            if found != known.md5:
+                part.discard()
+                raise UnavailableError(f"the file there has md5 {found}, expected {known.md5}")
+            part.rename(self._destination)
+
+    def _download(self, url: str) -> None:
+        """Fetch by HTTP; what was pieced together wrongly is fetched once more, whole."""
+        path = self._destination.with_name(self._destination.name + ".part")
+        known = self._known
+        for _ in range(2):
+            host = urlsplit(url).netloc
+            with connection(self._folder / LOCKS, host), Part(path) as part:
+                download(url, part, self._entry.file, known.size_bytes, self._need)
+                found = part.finish()
+                if found == known.md5:
+                    return part.rename(self._destination)
+                part.discard()
+            if not part.resumed:
+                break
+            log.warning(
+                "%s: md5 %s after a resume; fetched once more, whole", self._entry.file, found
+            )
+        raise UnavailableError(
+            f"the file there has md5 {found}, expected {known.md5} ({known.told_by})"
+        )
+
+    def _need(self, size: int, missing: int) -> None:
+        """Check that there is room for what is missing, and for what the archive unpacks to."""
+        needs = {self._destination.parent: float(missing)}
+        audio = self._folder.parent / AUDIO
+        if self._entry.kind == "audio_archive":
+            same = not audio.exists() or audio.stat().st_dev == self._folder.stat().st_dev
+            place = self._destination.parent if same else audio
+            needs[place] = needs.get(place, 0) + UNPACKED_RATIO * size
+        for place, needed in needs.items():
+            free = shutil.disk_usage(place).free
+            if needed > free:
+                raise InputError(
+                    f"{place} has {_gigabytes(free)} free; {self._entry.file} needs "
+                    f"{_gigabytes(needed)}: {_gigabytes(missing)} to come"
+                    + (f", {_gigabytes(needed - missing)} unpacked" if needed > missing else "")
+                    + ".\nWhat to do: make room and start again; what has come is kept"
+                )
+
+    def _failure(self, answers: list[str]) -> InputError:
+        entry = self._entry
+        return InputError(
+            f"{entry.file} could not be fetched\n  url: {entry.url}\n  md5: {self._known.md5}\n"
+            + "".join(f"{answer}\n" for answer in answers)
+            + "What to do: if the server was busy, start again (what has come is kept); else check "
+            f"the registry's url, md5 and size, or put the file at {self._destination}"
+        )
+
+    def _missing(self) -> InputError:
+        """Name every file of the registry that is not there: who fetches them does it once."""
+        missing = [e for e in self._registry if e != self._entry and not self._is_at_hand(e)]
+        told = []
+        for entry in [self._entry, *missing]:
+            place = self._folder / entry.key / entry.file
+            known = _known(entry, zenodo.read_pin(place))
+            told.append(
+                f"  {entry.file}\n    url: {entry.url}\n    md5: {known.md5 or _UNKNOWN_MD5}\n"
+                f"    put it at: {place}\n"
+            )
+        count = "1 file is" if len(told) == 1 else f"{len(told)} files are"
+        return InputError(
+            f"{count} missing and `offline` is on\n{''.join(told)}What to do: put the files there, "
+            "or name a folder that holds them in `mirrors`"
+        )
+
+    def _is_at_hand(self, entry: Entry) -> bool:
+        addresses = [_address(mirror, entry) for mirror in self._mirrors] + [entry.url]
+        places = [Path(url2pathname(urlsplit(a).path)) for a in addresses if _is_local(a)]
+        return any(path.exists() for path in [self._folder / entry.key / entry.file, *places])
+
+
+_UNKNOWN_MD5 = "not known: fetch it online once, or write it into the registry"
+
+
+def _known(entry: Entry, pin: zenodo.Pin | None) -> _Expected:
+    """Take each value from the registry, or else from the pin."""
+    size = entry.size_bytes
+    if pin is None or (entry.md5 and size is not None):
+        return _Expected(entry.md5, size, "the registry")
+    told_by = "the registry" if entry.md5 else f"Zenodo's record {pin.record} as of {pin.asked}"
+    return _Expected(entry.md5 or pin.md5, pin.size_bytes if size is None else size, told_by)
+
+
+def _is_whole(path: Path, known: _Expected) -> bool:
+    if not path.exists() or known.size_bytes not in (None, path.stat().st_size):
+        return False
+    whole = md5_of(path) == known.md5
+    if whole:
+        log.info("%s is there already, md5 %s", path, known.md5)
+    return whole
+
+
+def _address(mirror: str, entry: Entry) -> str:
+    """Give the URL of a file in a mirror: a base URL, or a local folder."""
+    if urlsplit(mirror).scheme in ("http", "https", "file"):
+        return f"{mirror.rstrip('/')}/{quote(entry.file)}"
+    return (Path(mirror).absolute() / entry.file).as_uri()
+
+
+def _is_local(source: str) -> bool:
+    return urlsplit(source).scheme == "file"
+
+
+def _gigabytes(n_bytes: float) -> str:
+    return f"{n_bytes / 1e9:.2f} GB"
+
+
+def _explained(error: OSError, destination: Path) -> Exception:
+    """Say what to do about a full disk; other errors speak for themselves."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return error
+    part = destination.with_name(destination.name + ".part")
+    kept = f"the first {part.stat().st_size} bytes are kept" if part.exists() else "nothing is kept"
+    return InputError(
+        f"{destination.parent}: {os.strerror(error.errno)}, while {destination.name} was written; "
+        f"{kept}.\nWhat to do: make room and start again; the transfer goes on from there"
     )
 
 
-def _sources(entry: Entry, mirrors: Sequence[str], offline: bool) -> list[str]:
-    """Give the mirrors' addresses of the file, then its own url; no http one when offline."""
-    sources = []
-    for mirror in mirrors:
-        if urlsplit(mirror).scheme in ("http", "https", "file"):
-            sources.append(f"{mirror.rstrip('/')}/{quote(entry.file)}")
-        else:
-            sources.append((Path(mirror).absolute() / entry.file).as_uri())
-    sources.append(entry.url)
-    return [source for source in sources if not (offline and source.startswith("http"))]
+def link(stored: Path, output: str | Path) -> None:
+    """Make `output` a symbolic link to a stored file, relative, so that both can be moved.
 
-
-def _fetch_from(source: str, entry: Entry, destination: Path) -> None:
-    """Fetch, verify and rename; the partial file is kept only for a later resume."""
-    part = destination.with_name(destination.name + ".part")
-    resumed = part.exists()
-    if urlsplit(source).scheme == "file":
-        found = _copy(Path(url2pathname(urlsplit(source).path)), part, entry)
-    else:
-        found = _download(source, part, entry)
-    if found != entry.md5:
-        part.unlink()
-        if resumed:  # the start may stem from another source or an older file
-            log.warning("%s: md5 %s after a resume; fetched once more, whole", entry.file, found)
-            return _fetch_from(source, entry, destination)
-        raise _UnavailableError(f"the file there has md5 {found}, expected {entry.md5}")
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    part.replace(destination)
-
-
-def _copy(source: Path, part: Path, entry: Entry) -> str:
-    """Copy a local file; return its md5."""
-    if not source.is_file():
-        raise _UnavailableError("no such file")
-    size = source.stat().st_size
-    _check_size(size, entry)
-    _check_space(part, size)
-    digest = hashlib.md5(usedforsecurity=False)
-    with (
-        source.open("rb") as read,
-        part.open("wb") as write,
-        Progress(size, entry.file, "B", scale=True) as progress,
-    ):
-        while chunk := read.read(CHUNK_BYTES):
-            write.write(chunk)
-            digest.update(chunk)
-            progress.advance(len(chunk))
-    return digest.hexdigest()
-
-
-def _download(url: str, part: Path, entry: Entry) -> str:
-    """Stream a URL into `part`, going on after faults; return the md5 of the whole."""
-    failures, furthest = 0, _size(part)
-    while True:
-        try:
-            return _stream(url, part, entry)
-        except _TransientError as fault:
-            failures = 0 if _size(part) > furthest else failures + 1
-            furthest = max(furthest, _size(part))
-            if failures >= ATTEMPTS:
-                raise _UnavailableError(f"{fault}; given up after {failures} attempts") from None
-            wait_s = BACKOFF_S * 2**failures
-            log.warning(
-                "%s: %s at byte %d; again in %.0f s", entry.file, fault, _size(part), wait_s
-            )
-            time.sleep(wait_s)
-
-
-def _stream(url: str, part: Path, entry: Entry) -> str:
-    """Make one request, for what `part` lacks; return the md5 of the whole."""
-    offset = _size(part)
-    headers = {"Accept-Encoding": "identity"}  # the bytes as published
-    if offset:
-        headers["Range"] = f"bytes={offset}-"
-    try:
-        with requests.get(
-            url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT_S, STALL_TIMEOUT_S)
-        ) as response:
-            if response.status_code == 416:  # `part` is no beginning of the file
-                part.unlink()
-                raise _TransientError("HTTP 416 to a resume: started again")
-            _check_answer(response, entry)
-            if response.status_code == 200:
-                offset = 0  # the server ignores ranges: the whole file comes
-            length = response.headers.get("Content-Length")
-            size = offset + int(length) if length else entry.size_bytes or 0
-            if length:
-                _check_size(size, entry)
-            _check_space(part, size - offset)
-            digest = _md5(part) if offset else hashlib.md5(usedforsecurity=False)
-            with (
-                part.open("ab" if offset else "wb") as file,
-                Progress(size, entry.file, "B", scale=True) as progress,
-            ):
-                progress.advance(offset)
-                for chunk in response.iter_content(CHUNK_BYTES):
-                    file.write(chunk)
-                    digest.update(chunk)
-                    progress.advance(len(chunk))
-    except (requests.ConnectionError, requests.Timeout) as error:
-        raise _TransientError(f"no answer, or none for {STALL_TIMEOUT_S} s ({error})") from error
-    except requests.exceptions.ChunkedEncodingError as error:
-        raise _TransientError("the connection broke off") from error
-    except requests.RequestException as error:
-        raise _UnavailableError(str(error)) from error
-    _check_size(_size(part), entry)
-    return digest.hexdigest()
-
-
-def _check_answer(response: requests.Response, entry: Entry) -> None:
-    status = response.status_code
-    if status in RETRIED_STATUS:
-        raise _TransientError(f"HTTP {status} {response.reason}")
-    if status not in (200, 206):
-        raise _UnavailableError(f"HTTP {status} {response.reason}")
-    kind = response.headers.get("Content-Type", "")
-    if kind.startswith("text/html") and not entry.file.endswith((".html", ".htm")):
-        raise _UnavailableError("an html page came in place of the file")
-
-
-def _check_size(size: int, entry: Entry) -> None:
-    if entry.size_bytes is not None and size != entry.size_bytes:
-        raise _UnavailableError(
-            f"the file there has {size} bytes, expected {entry.size_bytes} by the registry"
-        )
-
-
-def _check_space(part: Path, needed_bytes: int) -> None:
-    free = shutil.disk_usage(part.parent).free
-    if needed_bytes > free:
-        raise InputError(
-            f"{part.parent} has {free / 1e9:.1f} GB free, {part.name} needs "
-            f"{needed_bytes / 1e9:.1f} GB more: make room, the download goes on from there"
-        )
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _md5(path: Path) -> "hashlib._Hash":
-    """Digest a file by md5: the published checksum, against faults of transfer only."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+    A rule's output must not be the stored file: Snakemake removes outputs before a job that is to
+    make them and after one that failed, and other workflows may be reading it.
+    """
+    output = Path(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.unlink(missing_ok=True)
+    output.symlink_to(os.path.relpath(stored.absolute(), output.parent.resolve()))

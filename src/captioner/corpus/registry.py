@@ -13,7 +13,7 @@ from captioner.job import atomic_path
 KINDS = ("audio_archive", "captions", "metadata", "checkpoint")
 SINGLE = ("captions", "metadata")  # one file a split; the audio may come in several archives
 SCHEMES = ("https", "http", "file")
-ZENODO_RECORD = re.compile(r"https://zenodo\.org/records?/(\d+)/files/")
+ZENODO_RECORD = re.compile(r"https://zenodo\.org/(?:api/)?records?/(\d+)/files/")
 
 
 @dataclass(frozen=True)
