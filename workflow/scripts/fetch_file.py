@@ -1,23 +1,21 @@
-"""Fetch one published file and verify it."""
+"""Fetch one published file, verify it, and make the output a link to it."""
 
-from pathlib import Path
-
-from captioner.corpus.fetch import fetch
+from captioner.corpus.fetch import fetch, link
 from captioner.corpus.registry import read_registry
 from captioner.job import start_logging
 
 
 def main(snakemake):
     start_logging(snakemake.log[0])
-    wanted = snakemake.wildcards
-    entries = read_registry(snakemake.params.registry)
-    fetch(
-        next(e for e in entries if (e.key, e.file) == (wanted.key, wanted.file)),
-        Path(snakemake.output.file).parents[1],
+    by_name = {entry.file: entry for entry in read_registry(snakemake.params.registry)}
+    stored = fetch(
+        by_name[snakemake.wildcards.file],
+        "resources/downloads",
         mirrors=snakemake.config["mirrors"],
         offline=snakemake.config["offline"],
-        registry=entries,
+        registry=list(by_name.values()),
     )
+    link(stored, snakemake.output.file)
 
 
 if __name__ == "__main__":

@@ -326,6 +326,8 @@ def link(stored: Path, output: str | Path) -> None:
     make them and after one that failed, and other workflows may be reading it.
     """
     output = Path(output)
+    if output.absolute() == stored.absolute():
+        return
     output.parent.mkdir(parents=True, exist_ok=True)
     output.unlink(missing_ok=True)
     output.symlink_to(os.path.relpath(stored.absolute(), output.parent.resolve()))
