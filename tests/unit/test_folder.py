@@ -1,5 +1,8 @@
+import csv
+import json
 import os
-import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +11,7 @@ import soundfile
 
 from captioner.corpus import folder, folder_reader
 from captioner.corpus.shards import shard_of
-from captioner.corpus.splits import seeded_split
+from captioner.corpus.stratify import stratified_split
 from captioner.errors import InputError
 
 NAMES = [
@@ -24,8 +27,6 @@ SPLIT = {"seed": 1, "validation": 0.15, "evaluation": 0.15}
 
 
 def write_csv(path: Path, rows, header="file_name,caption_1,caption_2"):
-    import csv
-
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(header.split(","))
@@ -34,7 +35,8 @@ def write_csv(path: Path, rows, header="file_name,caption_1,caption_2"):
 
 
 @pytest.fixture
-def corpus(tmp_path):
+def corpus(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # splits that are worked out are kept in the working directory
     audio = tmp_path / "wavs of mine"
     audio.mkdir()
     for number, name in enumerate(NAMES):
@@ -43,30 +45,65 @@ def corpus(tmp_path):
     return {"audio": str(audio), "captions": captions, "n_captions": None, "split": SPLIT}
 
 
-def test_one_csv_is_split_by_the_seed(corpus):
+def test_one_csv_is_split_by_its_words(corpus, caplog):
     splits = folder.folder_splits(corpus)
+    captions = dict.fromkeys(NAMES, ("One", "Two"))
+    shares = {"development": 0.7, "validation": 0.15, "evaluation": 0.15}
+    assert splits == stratified_split(captions, shares, seed=1)
     assert {split: len(names) for split, names in splits.items()} == {
         "development": 5,
         "validation": 1,
         "evaluation": 1,
     }
-    assert sorted(name for held in splits.values() for name in held) == sorted(NAMES)
+    assert f"{corpus['captions']} has no column `split`: its 7 clips" in caplog.text
 
 
-def test_seeded_split_ignores_the_order_and_heeds_the_seed():
-    names = [f"{number}.wav" for number in range(200)]
-    split = seeded_split(names, 1, 0.15, 0.1)
-    shuffled = random.Random(0).sample(names, len(names))
-    assert seeded_split(shuffled, 1, 0.15, 0.1) == split
-    assert {key: len(held) for key, held in split.items()} == {
-        "development": 150,
-        "validation": 30,
-        "evaluation": 20,
+def test_a_share_of_nothing_is_no_split(corpus):
+    corpus["split"] = {**SPLIT, "validation": 0}
+    assert {split: len(names) for split, names in folder.folder_splits(corpus).items()} == {
+        "development": 6,
+        "evaluation": 1,
     }
-    other = seeded_split(names, 2, 0.15, 0.1)
-    assert other["evaluation"] != split["evaluation"]
-    with pytest.raises(InputError, match="2 clips cannot be split"):
-        seeded_split(names[:2], 1, 0.15, 0.15)
+
+
+def test_the_split_is_worked_out_once(corpus, tmp_path, monkeypatch):
+    splits = folder.folder_splits(corpus)
+    (kept,) = (tmp_path / "resources/splits").iterdir()
+    assert kept.read_text(encoding="utf-8").splitlines()[:2] == [
+        "file_name,split",
+        "Bäume 雨.wav," + next(split for split, names in splits.items() if "Bäume 雨.wav" in names),
+    ]
+    with monkeypatch.context() as patched:
+        patched.setattr("captioner.corpus.stratify.stratified_split", None)
+        assert folder.folder_splits(corpus) == splits
+        rows = [[name, "One", "Two"] for name in reversed(NAMES)]
+        write_csv(Path(corpus["captions"]), rows)  # another order is no other corpus
+        assert folder.folder_splits(corpus) == splits
+        for change in ({"seed": 2}, {"validation": 0.3}):
+            with pytest.raises(TypeError):  # None is called: it would be worked out anew
+                folder.folder_splits({**corpus, "split": {**SPLIT, **change}})
+    rows[0][1] = "Another caption"
+    write_csv(Path(corpus["captions"]), rows)
+    folder.folder_splits(corpus)
+    assert len(list((tmp_path / "resources/splits").iterdir())) == 2
+
+
+def test_a_split_already_worked_out_needs_no_heavy_import(corpus, repository):
+    folder.folder_splits(corpus)
+    code = (
+        "import json, sys; from captioner.corpus.folder import folder_splits\n"
+        "settings = json.loads(sys.argv[1]); print(len(folder_splits(settings)['development']))\n"
+        "print(sorted({'numpy', 'scipy', 'pyarrow'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(corpus)],
+        env={**os.environ, "PYTHONPATH": str(repository / "src")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split("\n")[:2] == ["5", "[]"]
+    assert done.stderr == ""
 
 
 def test_a_split_column_is_obeyed(corpus, tmp_path):
@@ -94,8 +131,8 @@ def test_csv_and_folder_per_split(corpus, tmp_path):
     splits = folder.folder_splits(corpus)
     assert splits == {"development": NAMES[:1], "test": sorted(NAMES)}
     assert folder.caption_files(corpus, "test") == []
-    assert len(folder_reader.tabulate_clips(corpus, "test", {})) == 7
-    assert len(folder_reader.tabulate_clips(corpus, "development", {})) == 1
+    assert len(list(folder_reader.tabulate_clips(corpus, "test", {}))) == 7
+    assert len(list(folder_reader.tabulate_clips(corpus, "development", {}))) == 1
     corpus["captions"]["test"] = write_csv(
         tmp_path / "t.csv", [[name] for name in NAMES[2:]], header="file_name"
     )
@@ -103,20 +140,22 @@ def test_csv_and_folder_per_split(corpus, tmp_path):
 
 
 def test_clips_do_not_depend_on_captions(corpus):
+    rows = [[name, "development", "One", "Two"] for name in NAMES]
+    write_csv(Path(corpus["captions"]), rows, header="file_name,split,caption_1,caption_2")
     split = folder.folder_splits(corpus)
-    before = folder_reader.tabulate_clips(corpus, "development", {})
-    digests = folder.audio_digests(corpus, "development", 3)
+    before = list(folder_reader.tabulate_clips(corpus, "development", {}))
+    digest = folder.audio_digest(corpus, "development")
     text = Path(corpus["captions"]).read_text(encoding="utf-8")
     Path(corpus["captions"]).write_text(text.replace("One", "Another one"), encoding="utf-8")
     assert folder_reader.read_annotations(corpus, "development", {})[0].captions[0] == "Another one"
     assert folder.folder_splits(corpus) == split
-    assert folder_reader.tabulate_clips(corpus, "development", {}) == before
-    assert folder.audio_digests(corpus, "development", 3) == digests
+    assert list(folder_reader.tabulate_clips(corpus, "development", {})) == before
+    assert folder.audio_digest(corpus, "development") == digest
 
 
 def test_a_wav_overwritten_in_place_changes_the_digest_of_its_shard_only(corpus):
     name = folder.folder_splits(corpus)["development"][0]
-    before = folder.audio_digests(corpus, "development", 3)
+    before = [folder.audio_digest(corpus, "development", shard, 3) for shard in range(3)]
     wav = Path(corpus["audio"]) / name
     status = wav.stat()
     with wav.open("r+b") as file:  # same size, same folder entry
@@ -159,9 +198,6 @@ def test_same_file_in_two_splits_of_one_folder_is_refused(corpus, tmp_path):
 
 
 def test_graph_needs_no_heavy_import(repository):
-    import subprocess
-    import sys
-
     code = (
         "import sys, captioner.corpus.folder, captioner.corpus.readers, captioner.corpus.registry\n"
         "print(sorted({'numpy', 'pyarrow', 'soundfile', 'requests'} & sys.modules.keys()))"

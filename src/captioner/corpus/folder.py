@@ -1,12 +1,14 @@
 """The layout of a corpus on the user's disk: folders of audio and captions CSVs.
 
 `audio` is one folder or one per split; `captions` is one CSV or one per split. One CSV without a
-column `split` is split by a seed. A split without captions may have a CSV of file names only, or
-none: then all audio in its folder belongs to it. All this is read whenever the graph of jobs is
-built, so nothing heavy is imported here.
+column `split` is split by its words, once: the outcome is kept in `resources/splits`. A split
+without captions may have a CSV of file names only, or none: then all audio in its folder belongs
+to it. All this is read whenever the graph of jobs is built, so nothing heavy is imported here.
 """
 
 import hashlib
+import json
+import logging
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -18,10 +20,19 @@ from typing import Any
 from captioner.corpus.captions import CaptionRow, read_captions_csv
 from captioner.corpus.listing import list_audio
 from captioner.corpus.shards import shard_of
-from captioner.corpus.splits import SPLITS, UNCAPTIONED, seeded_split
+from captioner.corpus.splits import (
+    SPLITS,
+    UNCAPTIONED,
+    shares_of,
+    write_split_csv,
+)
 from captioner.errors import InputError
+from captioner.source import source_digest
 
 CLIPS_PER_SHARD = 512  # about 170 MB of log-mels of 20 s clips
+KEPT_SPLITS = Path("resources/splits")  # of the working directory
+
+log = logging.getLogger(__name__)
 
 
 def resolve_paths(settings: Mapping[str, Any], base: str | Path) -> dict[str, Any]:
@@ -102,28 +113,24 @@ def audio_folder(settings: Mapping[str, Any], split: str) -> str:
     return audio[split]
 
 
-def audio_digest(settings: Mapping[str, Any], split: str, shard: int, n_shards: int) -> str:
+def audio_digest(settings: Mapping[str, Any], split: str, shard: int = 0, n_shards: int = 1) -> str:
     """Digest name, size and modification time of the audio of one shard of a split.
 
     It changes when a file is overwritten in place, which a folder's own time does not show. With
     one shard it covers the whole split. An absent file counts as absent.
     """
-    return audio_digests(settings, split, n_shards)[shard]
-
-
-def audio_digests(settings: Mapping[str, Any], split: str, n_shards: int) -> list[str]:
-    """Give `audio_digest` of every shard of a split, in one pass over its files."""
     folder = Path(audio_folder(settings, split))
-    digests = [hashlib.blake2b(digest_size=16) for _ in range(n_shards)]
+    digest = hashlib.blake2b(digest_size=16)
     for name in folder_splits(settings)[split]:
+        if shard_of(name, n_shards) != shard:
+            continue
         try:
             status = (folder / name).stat()
             seen = f"{status.st_size}\0{status.st_mtime_ns}"
         except OSError:
             seen = "absent"
-        state = f"{name}\0{seen}\0".encode("utf-8", "surrogateescape")
-        digests[shard_of(name, n_shards)].update(state)
-    return [digest.hexdigest() for digest in digests]
+        digest.update(f"{name}\0{seen}\0".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
 def _rows_of_file(settings: Mapping[str, Any], split: str) -> list[CaptionRow]:
@@ -135,13 +142,12 @@ def _rows_of_file(settings: Mapping[str, Any], split: str) -> list[CaptionRow]:
 
 
 def _rows_of_one_file(settings: Mapping[str, Any]) -> dict[str, list[CaptionRow]]:
-    """Read the one CSV and part it by its column `split`, or by the seed without one."""
+    """Read the one CSV and part it by its column `split`, or by its words without one."""
     path = settings["captions"]
     rows = _read(path, settings.get("n_captions"), split_column=True)
     if not rows[0].split:
-        names = [row.file_name for row in rows]
-        parted = seeded_split(names, **settings["split"])
-        split_of = {name: split for split, held in parted.items() for name in held}
+        held_out = {split: settings["split"][split] for split in ("validation", "evaluation")}
+        split_of = _split_by_words(path, rows, shares_of(held_out), settings["split"]["seed"])
         rows = [replace(row, split=split_of[row.file_name]) for row in rows]
     elif isinstance(settings["audio"], str):
         counts = Counter(row.file_name for row in rows)
@@ -154,6 +160,33 @@ def _rows_of_one_file(settings: Mapping[str, Any]) -> dict[str, list[CaptionRow]
     for row in rows:
         by_split.setdefault(row.split, []).append(row)
     return by_split
+
+
+def _split_by_words(
+    path: str, rows: list[CaptionRow], shares: Mapping[str, float], seed: int
+) -> dict[str, str]:
+    """Give the split of each clip; work it out only where no earlier start of the graph has."""
+    made_of = [
+        sorted((row.file_name, row.captions) for row in rows),
+        shares,
+        seed,
+        source_digest("captioner.corpus.stratify"),
+    ]
+    digest = hashlib.blake2b(json.dumps(made_of).encode(), digest_size=16).hexdigest()
+    kept = KEPT_SPLITS / f"{digest}.csv"
+    if not kept.is_file():
+        from captioner.corpus.stratify import stratified_split  # late: it needs numpy and scipy
+
+        log.warning(
+            "%s has no column `split`: its %d clips are split by their words, into %s. Captions "
+            "that change may move clips; `captioner split` writes a CSV that settles it.",
+            path,
+            len(rows),
+            kept,
+        )
+        captions = {row.file_name: row.captions for row in rows}
+        write_split_csv(kept, stratified_split(captions, shares, seed))
+    return {row.file_name: row.split for row in read_captions_csv(kept, 0, split_column=True)}
 
 
 def _read(path: str, n_captions: int | None, split_column: bool) -> list[CaptionRow]:
