@@ -119,7 +119,7 @@ def test_networks_of_the_weights(repository):
 @pytest.mark.parametrize(
     ("name", "n_clips"),
     [
-        ("clotho-v1", {"evaluation": 1045, "test": 1043}),
+        ("clotho-v1", {"development": 2893, "evaluation": 1045, "test": 1043}),
         *(
             (name, dict(zip(CLOTHO_SPLITS, (3839, 1045, 1045, 1043), strict=True)))
             for name in ("clotho-v2", "clotho-v2.1")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from captioner.corpus.checks import Expectations, check_split, raise_on_errors
+from captioner.corpus.checks import SplitTables, check_split
+from captioner.corpus.expectations import Expectations
 from captioner.corpus.tables import (
     Annotation,
     read_clips,
@@ -123,10 +124,10 @@ def test_names_with_folders_go_through_tables_and_checks(settings, tmp_path):
     assert [clip.path for clip in clips] == [
         str(tmp_path / "audio" / clip.file_name) for clip in clips
     ]
-    report = check_split(
-        "development", clips, annotations, {}, Expectations(n_captions=1, sample_rate_hz=32000)
-    )
-    raise_on_errors(report)
+    tables = SplitTables.read(tmp_path / "c.parquet", tmp_path / "a.parquet")
+    expected = Expectations(n_captions=1, sample_rate_hz=32000)
+    report = check_split("development", tables, {}, expected)
+    assert {check["level"] for check in report["checks"]} == {"ok"}
 
 
 def test_no_blacklist_keeps_all(settings):

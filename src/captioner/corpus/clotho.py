@@ -13,8 +13,8 @@ from typing import Any
 
 from captioner.corpus.captions import read_captions_csv
 from captioner.corpus.clips import tabulate_folders
-from captioner.corpus.held_out import names_of_split
 from captioner.corpus.listing import list_audio
+from captioner.corpus.split_names import names_of_split
 from captioner.corpus.tables import Annotation, Clip
 from captioner.corpus.text_files import read_bytes
 from captioner.errors import InputError

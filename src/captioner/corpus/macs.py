@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from captioner.corpus.clips import tabulate_folders
-from captioner.corpus.held_out import names_of_split
+from captioner.corpus.split_names import names_of_split
 from captioner.corpus.tables import Annotation, Clip
 from captioner.corpus.text_files import Faults, decode
 from captioner.errors import InputError

@@ -33,7 +33,7 @@ def audio_by_stem(folder: str | Path) -> dict[str, str]:
     """
     by_stem: dict[str, str] = {}
     for name in list_audio(folder):
-        stem = Path(name).stem
+        stem = name.rpartition(".")[0]  # faster than Path: there may be 400,000
         if stem in by_stem:
             raise InputError(
                 f"{folder} holds {by_stem[stem]!r} and {name!r}; expected one file per clip: "
