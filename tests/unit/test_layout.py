@@ -18,8 +18,10 @@ def shipped(repository, name: str) -> dict:
 
 def test_published(repository):
     layout = corpus_layout(shipped(repository, "clotho-v2.1"))
-    assert layout.splits == ["development", "validation", "evaluation", "test"]
-    assert layout.audio("test") == {"audio": "resources/clotho-v2.1/audio/test"}
+    assert layout.splits == ["development", "validation", "evaluation", "test", "analysis"]
+    assert layout.audio("test") == [
+        "resources/audio/9b3fe72560a621641ff4351ba1154349/clotho_audio_test"
+    ]
     assert layout.text("development") == {
         "captions": "resources/downloads/d4090b39ce9f2491908eebf4d5b09bae/"
         "clotho_captions_development.csv",
@@ -27,6 +29,9 @@ def test_published(repository):
         "clotho_metadata_development.csv",
     }
     assert list(layout.text("test")) == ["metadata"]
+    # Nothing is written about the analysis split: its names come from its audio.
+    assert layout.text("analysis") == {"audio": layout.audio("analysis")}
+    assert layout.held_out("validation") is None
     assert layout.audio_digest("test") is None
     assert layout.text_digest("test") is None
 
@@ -38,7 +43,8 @@ def test_generated_depends_on_what_generates_it(repository):
     assert layout.text("test")["metadata"].endswith("/synthetic_metadata_test.csv")
     other = {**settings, "generator": {**settings["generator"], "seed": 12345}}
     assert corpus_layout(other).generated != layout.generated
-    assert set(layout.keys.values()) == {f"synthetic-{layout.generated}"}
+    keys = {key for files in layout.files.values() for _, key, _ in files}
+    assert keys == {f"synthetic-{layout.generated}"}
 
 
 def test_folder(tmp_path):
@@ -48,14 +54,14 @@ def test_folder(tmp_path):
         rows = [["a.b.wav", "development", "one"], ["a.c.wav", "evaluation", "two"]]
         csv.writer(file).writerows([["file_name", "split", "caption_1"], *rows])
     settings = {
-        "name": "mine", "kind": "folder", "audio": str(tmp_path), "n_captions": None,
-        "captions": str(tmp_path / "c.csv"),
+        "name": "mine", "kind": "folder", "folder": str(tmp_path), "audio": ".",
+        "n_captions": None, "captions": "c.csv",
         "split": {"seed": 0, "validation": 0.1, "evaluation": 0.1},
     }  # fmt: skip
     layout = corpus_layout(settings)
     assert layout.splits == ["development", "evaluation"]
     assert layout.n_shards == {"development": 1, "evaluation": 1}
-    assert layout.audio("development") == {}
+    assert layout.audio("development") == []
     assert layout.text("evaluation") == {"captions": str(tmp_path / "c.csv")}
     before = {split: layout.audio_digest(split) for split in layout.splits}
     texts = {split: layout.text_digest(split) for split in layout.splits}
@@ -68,15 +74,67 @@ def test_folder(tmp_path):
     assert layout.audio_digest("evaluation") != before["evaluation"]
 
 
+def test_archives_are_shared_by_all_corpora_that_publish_them(repository):
+    layouts = [corpus_layout(shipped(repository, f"clotho-{v}")) for v in ("v1", "v2", "v2.1")]
+    assert len({tuple(layout.audio("evaluation")) for layout in layouts}) == 1
+    assert len({tuple(layout.audio("development")) for layout in layouts}) == 3
+
+
+def test_a_split_of_several_archives(repository):
+    folders = corpus_layout(shipped(repository, "macs")).audio("development")
+    assert len(folders) == 21 == len(set(folders))
+    assert all("TAU-urban-acoustic-scenes-2019-development.audio." in path for path in folders)
+
+
+def test_held_out_split(repository):
+    layout = corpus_layout(shipped(repository, "clotho-v1"))
+    assert layout.splits == ["development", "validation", "evaluation", "test"]
+    assert layout.audio("validation") == layout.audio("development")
+    assert layout.text("validation") == layout.text("development")
+    csv_path = "results/clotho-v1/splits/development.csv"
+    assert [layout.held_out(split) for split in layout.splits] == [csv_path, csv_path, None, None]
+
+
+def test_a_split_without_an_archive(tmp_path):
+    (tmp_path / "r.tsv").write_text("split\tkind\tfile\turl\tmd5\tsize_bytes\n")
+    settings = {
+        "name": "mine", "kind": "clotho", "folder": str(tmp_path), "registry": "r.tsv",
+        "shards": {"development": 1},
+    }  # fmt: skip
+    with pytest.raises(InputError, match="no audio archive of development"):
+        corpus_layout(settings)
+
+
+def test_placed(tmp_path):
+    for folder in ("audio", "audio/BBC"):
+        (tmp_path / folder).mkdir()
+    settings = {
+        "name": "mine", "kind": "wavcaps", "audio": str(tmp_path / "audio"),
+        "captions": {"development": ["a.json", "b.json"]}, "shards": {"development": 3},
+        "blacklists": ["x.json"],
+    }  # fmt: skip
+    layout = corpus_layout(settings)
+    assert layout.splits == ["development"] and layout.audio("development") == []
+    texts = {"captions": ["a.json", "b.json"], "blacklists": ["x.json"]}
+    assert layout.text("development") == texts
+    before = layout.audio_digest("development")
+    assert layout.audio_digest("development") == before
+    (tmp_path / "audio/BBC/new.flac").write_bytes(b"")
+    assert layout.audio_digest("development") != before
+
+
 def test_unknown_kind():
-    with pytest.raises(InputError, match="unknown kind 'clotto'; expected one of clotho, folder"):
+    with pytest.raises(
+        InputError,
+        match="unknown kind 'clotto'; expected one of clotho, macs, audiocaps, wavcaps, folder",
+    ):
         corpus_layout({"name": "mine", "kind": "clotto"})
 
 
 def test_the_graph_imports_nothing_heavy(repository):
     code = (
         "import sys, captioner.corpus.layout, captioner.models.registry, captioner.settings, "
-        "captioner.corpus.synthetic.files, captioner.corpus.folder\n"
+        "captioner.corpus.synthetic.files, captioner.corpus.folder, captioner.plan\n"
         "heavy = {'torch', 'pyarrow', 'scipy', 'sklearn', 'matplotlib', 'pycocoevalcap'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -1,0 +1,109 @@
+from copy import deepcopy
+
+import pytest
+
+from captioner.errors import InputError
+from captioner.plan import Plan
+
+CONFIG = {
+    "corpus": "clotho-v2.1",
+    "systems": ["transformer_small", "nearest_clip"],
+    "decodings": {"beam3": {"beam_size": 3}},
+    "vocabularies": {"task": {"task_tokens": ["clotho", "macs"], "corpora": []}},
+}
+
+
+def multi(*train: dict, **changes: object) -> dict:
+    system = {"name": "transformer_small", "train": list(train)}
+    return {**deepcopy(CONFIG), "systems": [system], **changes}
+
+
+OWN = {"task_token": "clotho"}
+MACS = {"corpus": "macs", "weight": 0.5, "task_token": "macs"}
+
+
+def test_by_default_a_system_learns_from_the_development_split(repository):
+    plan = Plan(deepcopy(CONFIG), repository)
+    assert list(plan.trained) == ["transformer_small"]
+    [source] = plan.sources("transformer_small")
+    assert (source["corpus"], source["split"], source["weight"]) == (
+        "clotho-v2.1",
+        "development",
+        1,
+    )
+    assert source["leaks"] is None and source["task_token"] is None
+    assert source["shards"]["logmel-dcase"] == [
+        f"results/clotho-v2.1/features/logmel-dcase/development/{n}.parquet" for n in range(8)
+    ]
+    validation = plan.validation("transformer_small")
+    assert validation is not None and validation["split"] == "validation"
+    files = list(plan.training_files("transformer_small"))
+    assert len(files) == len(set(files)) == 2 * 3 + 8 + 2
+    assert plan.leaks() == {}
+
+
+def test_several_corpora(repository):
+    plan = Plan(multi(MACS, OWN), repository)
+    own, other = plan.sources("transformer_small")  # the scored corpus first
+    assert [own["corpus"], other["corpus"]] == ["clotho-v2.1", "macs"]
+    assert [other["weight"], other["task_token"]] == [0.5, "macs"]
+    assert other["leaks"] == "results/clotho-v2.1/leakage/macs.development.json"
+    assert plan.leaks() == {"macs, development": other["leaks"]}
+    assert other["leaks"] in plan.training_files("transformer_small")
+    assert plan.statistics("transformer_small") == {
+        "logmel-dcase": [
+            f"results/{corpus}/features/logmel-dcase/statistics/development.json"
+            for corpus in ("clotho-v2.1", "macs")
+        ]
+    }
+    validation = plan.validation("transformer_small")
+    assert validation is not None and validation["task_token"] == "clotho"
+
+
+def test_no_early_stopping_on_what_is_trained_on(repository):
+    plan = Plan(multi({"splits": ["development", "validation"]}), repository)
+    assert [s["split"] for s in plan.sources("transformer_small")] == ["development", "validation"]
+    assert plan.validation("transformer_small") is None
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (multi({"splits": ["development", "evaluation"]}), "trains on evaluation, which `score_"),
+        (multi({"corpus": "mac"}), "unknown corpus 'mac' .did you mean 'macs'"),
+        (multi({"corpus": "macs", "splits": ["evaluation"]}), "unknown split 'evaluation'"),
+        (multi({"task_token": "nobodys"}), "unknown task token 'nobodys'.*known: clotho, macs"),
+        (multi({"weight": 0}), "train.0.weight: 0 is less than or equal to the minimum of 0"),
+        (multi({"tasktoken": "x"}), "train.0: unknown key 'tasktoken' .did you mean 'task_token'"),
+        (
+            multi({}, {"corpus": {"name": "clotho-v2.1", "damaged": "skip"}}),
+            "clotho-v2.1 is described twice",
+        ),
+        (
+            {**CONFIG, "systems": [{"name": "nearest_clip", "train": [{"corpus": "macs"}]}]},
+            "train.0.corpus: 'macs' is not of type 'null'",
+        ),
+        (
+            {**CONFIG, "vocabularies": {"task": {"corpora": ["macs"]}}},
+            "vocabulary task: unknown corpus 'macs'",
+        ),
+    ],
+)
+def test_mistakes(repository, config, told):
+    with pytest.raises(InputError, match=told):
+        Plan(deepcopy(config), repository)
+
+
+def test_what_is_fetched_and_unpacked(repository):
+    config = multi(OWN, MACS)
+    config["corpus"] = {"name": "clotho-v2.1", "remove": ["archives"]}
+    plan = Plan(config, repository)
+    key, name = "c8b05bc7acdb13895bb3c6a29608667e", "clotho_audio_development.7z"
+    assert plan.registry(key, name).endswith("config/corpora/clotho-v2.1.tsv")
+    assert plan.archive(key, "clotho_audio_development") == f"resources/downloads/{key}/{name}"
+    assert key in plan.passing_keys("archives") and len(plan.passing_keys("archives")) == 5
+    assert plan.passing_keys("audio") == []
+    with pytest.raises(InputError, match="no archive"):
+        plan.archive(key, "nothing")
+    checkpoint = ("bfb1f1f9968938fa8ef4012b8471f5f6", "Cnn10_mAP_0.380.pth")
+    assert plan.registry(*checkpoint).endswith("config/frontends/weights.tsv")
