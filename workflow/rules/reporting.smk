@@ -4,6 +4,7 @@
 rule build_report:
     input:
         results=list(files_in(report_content())),
+        audio=PLAN.layout.audio(EXAMPLES),
         templates=[
             str(path) for path in sorted((ROOT / "src/captioner/reporting/templates").iterdir())
         ],
