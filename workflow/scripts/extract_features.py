@@ -12,7 +12,7 @@ def main(snakemake):
         read_clips(snakemake.input.clips),
         int(snakemake.wildcards.shard),
         snakemake.params.n_shards,
-        build_frontend(snakemake.params.frontend, snakemake.input.get("weights")),
+        build_frontend(snakemake.params.frontend, snakemake.input.weights or None),
         snakemake.output.shard,
     )
 
