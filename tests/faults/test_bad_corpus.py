@@ -8,7 +8,8 @@ import soundfile
 
 from captioner.corpus import folder, folder_reader
 from captioner.corpus.captions import read_captions_csv
-from captioner.corpus.checks import Expectations, check_split, raise_on_errors
+from captioner.corpus.checks import SplitTables, check_split, raise_on_errors
+from captioner.corpus.expectations import expectations_of
 from captioner.errors import InputError
 
 HEADER = "file_name,caption_1,caption_2\n"
@@ -85,13 +86,14 @@ def corpus(tmp_path):
         soundfile.write(audio / name, noise, 8000, subtype="PCM_16")
     text = "file_name,split,caption_1\n" + "".join(f"{n},development,A dog\n" for n in NAMES)
     captions = write(tmp_path / "captions.csv", text)
-    return {"audio": str(audio), "captions": str(captions), "n_captions": 1, "split": {}}
+    return {"audio": str(audio), "captions": str(captions), "n_captions": 1, "kind": "folder"}
 
 
 def checked(corpus):
     clips = list(folder_reader.tabulate_clips(corpus, "development", {}))
     annotations = folder_reader.read_annotations(corpus, "development", {})
-    return check_split("development", clips, annotations, {}, Expectations())
+    expected = expectations_of({**corpus, "expected": {}}, "development", captioned=True)
+    return check_split("development", SplitTables(clips, annotations), {}, expected)
 
 
 def levels(report):

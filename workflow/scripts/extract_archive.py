@@ -6,7 +6,7 @@ from captioner.job import start_logging
 
 def main(snakemake):
     start_logging(snakemake.log[0])
-    extract(snakemake.input.archive, snakemake.output.folder, snakemake.wildcards.split)
+    extract(snakemake.input.archive, snakemake.output.folder)
 
 
 if __name__ == "__main__":

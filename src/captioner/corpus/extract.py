@@ -1,155 +1,208 @@
-"""Unpack the audio of one split from its archive (7z or zip)."""
+"""Unpack the audio of an archive (7z or zip) into one flat folder."""
 
+import errno
 import logging
-import lzma
+import os
 import shutil
-import stat
-import struct
-import zipfile
+import unicodedata
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import BinaryIO
 
-import py7zr
-from py7zr.callbacks import ExtractCallback
-from py7zr.exceptions import ArchiveError
+from filelock import FileLock, Timeout
 
+from captioner.corpus.archives import Archive, damaged, open_archive
+from captioner.corpus.listing import AUDIO_SUFFIXES
 from captioner.errors import InputError
-from captioner.job import Progress, atomic_path
+from captioner.job import Progress
 
-# What the two libraries raise for bytes that are not as they should be.
-DAMAGE = (
-    ArchiveError, lzma.LZMAError, zipfile.BadZipFile, zlib.error, EOFError, struct.error,
-    ValueError, IndexError, KeyError, TypeError, AttributeError, NotImplementedError,
-)  # fmt: skip
+LONGEST_NAME_BYTES = 255  # of ext4, XFS, NFS, Lustre; APFS counts characters
+FULL = (errno.ENOSPC, errno.EDQUOT)
+N_SHOWN = 10  # offenders named in a message
 
 log = logging.getLogger(__name__)
 
 
-def extract(archive: str | Path, destination: str | Path, folder: str) -> None:
-    """Unpack the files of the archive's `folder` into `destination`, flat and read-only.
+def extract(archive: str | Path, destination: str | Path) -> None:
+    """Unpack every audio file of the archive into `destination`, flat and read-only.
 
-    `destination` appears only when all is there: names are checked before (no path out of the
-    folder, no link), numbers and sizes after, checksums on the way. A damaged archive, one
-    without `folder`, or too little disk is an `InputError`.
+    `destination` appears only when all is there. The listing is checked before anything is
+    written (no path out of the folder, no link, no two files of one name), sizes and CRC-32 on the
+    way; the unpackers see no name and make no file. Other files are left out. A damaged,
+    encrypted or suspicious archive, one without audio, or too little disk is an `InputError`.
     """
     archive, destination = Path(archive), Path(destination)
     destination.parent.mkdir(parents=True, exist_ok=True)
-    holder = destination.with_name(f".unpacking-{destination.name}")
-    shutil.rmtree(holder, ignore_errors=True)  # what a killed job left
-    holder.mkdir()
-    try:
-        listing = _unpack(archive, holder)
-        _take_folder(archive, holder, listing, folder, destination)
-    except DAMAGE as error:
-        raise InputError(
-            f"{archive} is damaged or cut short ({type(error).__name__}: {error}); expected a "
-            "whole 7z or zip archive. What to do: delete it, and it will be fetched again"
-        ) from error
-    finally:
-        shutil.rmtree(holder)
-
-
-def _unpack(archive: Path, holder: Path) -> dict[str, int]:
-    """Unpack everything; return the listing, name -> size in bytes."""
-    if zipfile.is_zipfile(archive):
-        return _unpack_zip(archive, holder)
-    with py7zr.SevenZipFile(archive) as opened:
-        members = [member for member in opened.files if not member.is_directory]
-        links = [member.filename for member in members if member.is_symlink or member.is_junction]
-        listing = {member.filename: member.uncompressed for member in members}
-        _check_listing(archive, [member.filename for member in members], links)
-    _check_space(archive, holder, listing)
-    with (
-        Progress(sum(listing.values()), archive.name, "B", scale=True) as progress,
-        py7zr.SevenZipFile(archive) as opened,  # closed first: its thread feeds the bar
-    ):
-        opened.extractall(holder, callback=_Advance(progress))
-    return listing
-
-
-def _unpack_zip(archive: Path, holder: Path) -> dict[str, int]:
-    with zipfile.ZipFile(archive) as opened:
-        members = [member for member in opened.infolist() if not member.is_dir()]
-        links = [m.filename for m in members if stat.S_ISLNK(m.external_attr >> 16)]
-        listing = {member.filename: member.file_size for member in members}
-        _check_listing(archive, [member.filename for member in members], links)
-        _check_space(archive, holder, listing)
-        with Progress(sum(listing.values()), archive.name, "B", scale=True) as progress:
-            for member in members:
-                opened.extract(member, holder)
-                progress.advance(member.file_size)
-    return listing
-
-
-def _check_listing(archive: Path, names: list[str], links: list[str]) -> None:
-    escapes = [
-        name
-        for name in names
-        if ".." in PurePosixPath(name.replace("\\", "/")).parts
-        or PurePosixPath(name).is_absolute()
-        or PureWindowsPath(name).drive
-    ]
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    for fault, offenders in (
-        ("names that lead out of its folder", escapes),
-        ("links", links),
-        ("files listed twice", twice),
-    ):
-        if offenders:
+    with _taking_turns(destination) as done_meanwhile:
+        if done_meanwhile:
+            log.info("%s was unpacked by another run meanwhile", destination)
+            return
+        opened = open_archive(archive)
+        names = _audio_names(opened)
+        _check_space(opened, names, destination.parent)
+        holder = destination.with_name(f".unpacking-{destination.name}")
+        if holder.exists():
+            shutil.rmtree(holder)  # what a killed job left
+        unpacked = holder / "new"
+        unpacked.mkdir(parents=True)
+        try:
+            _write(opened, names, unpacked)
+            if destination.exists():
+                destination.rename(holder / "old")
+            unpacked.rename(destination)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
             raise InputError(
-                f"{archive} holds {fault}: {', '.join(map(repr, offenders[:10]))}; expected plain "
-                "files in one folder. Nothing was unpacked: do not trust this archive"
+                f"{destination.parent} became full while {archive} was unpacked ({error}). What to "
+                "do: make room (or ask for more quota) and run again"
+            ) from error
+        finally:
+            shutil.rmtree(holder, ignore_errors=True)
+
+
+@contextmanager
+def _taking_turns(destination: Path) -> Iterator[bool]:
+    """Keep other runs that share the folder from the same work; tell if one has done it."""
+    path = destination.with_name(f".unpacking-{destination.name}.lock")
+    lock, waited = FileLock(path), False
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        log.info("Another run unpacks %s: waiting for it", destination)
+        lock.acquire()
+        waited = True
+    try:
+        yield waited and destination.is_dir()
+    finally:
+        path.unlink(missing_ok=True)  # before the release: afterwards it may be another's
+        lock.release()
+
+
+def _audio_names(opened: Archive) -> dict[str, str]:
+    """Check the listing; give path in the archive -> name on disk for its audio files."""
+    names = [member.name for member in opened.members]
+    for fault, offenders in (
+        ("names that lead out of its folder", filter(_leads_out, names)),
+        ("names with control characters or broken Unicode", filter(_is_unwritable, names)),
+        ("links or devices", (member.name for member in opened.members if not member.is_plain)),
+        ("files listed twice", (name for name, count in Counter(names).items() if count > 1)),
+    ):
+        if shown := _shown(offenders):
+            raise InputError(
+                f"{opened.path} holds {fault}: {shown}; expected plain files with plain names. "
+                "Nothing was unpacked: do not trust this archive"
             )
+    audio = {name: _parts(name)[-1] for name in names if _is_audio(name)}
+    others = sorted(set(names) - audio.keys())
+    if not audio:
+        raise InputError(
+            f"{opened.path} holds no audio file ({', '.join(sorted(AUDIO_SUFFIXES))}), only "
+            f"{_shown(others) or 'nothing'}: is it the archive of something else?"
+        )
+    if others:
+        log.info(
+            "%s: %d files are no audio, left out: %s", opened.path, len(others), _shown(others)
+        )
+    _check_names_on_disk(opened.path, audio)
+    return audio
 
 
-def _check_space(archive: Path, holder: Path, listing: dict[str, int]) -> None:
-    needed, free = sum(listing.values()), shutil.disk_usage(holder).free
+def _check_names_on_disk(archive: Path, audio: dict[str, str]) -> None:
+    of_name = defaultdict(list)
+    for name, on_disk in audio.items():
+        of_name[on_disk].append(name)
+    if shown := _shown(name for paths in of_name.values() if len(paths) > 1 for name in paths):
+        raise InputError(
+            f"{archive} holds files of the same name in different folders: {shown}; expected each "
+            "name once, because all go into one folder. What to do: rename them, or pack each "
+            "folder as an archive of its own"
+        )
+    if shown := _shown(n for n in of_name if len(n.encode()) > LONGEST_NAME_BYTES):
+        raise InputError(
+            f"{archive} holds names of more than {LONGEST_NAME_BYTES} bytes, which most disks "
+            f"refuse: {shown}. What to do: shorten them"
+        )
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """Split a path in an archive; old packers for Windows wrote backslashes."""
+    return PurePosixPath(name.replace("\\", "/")).parts or ("",)
+
+
+def _leads_out(name: str) -> bool:
+    parts = _parts(name)
+    return ".." in parts or parts[0].startswith("/") or bool(PureWindowsPath(name).drive)
+
+
+def _is_unwritable(name: str) -> bool:
+    return any(unicodedata.category(character) in ("Cc", "Cs") for character in name)
+
+
+def _is_audio(name: str) -> bool:
+    """Tell an audio file by its suffix; the Mac's hidden `._x.wav` hold no sound."""
+    base = PurePosixPath(_parts(name)[-1])
+    return base.suffix.lower() in AUDIO_SUFFIXES and not base.name.startswith(".")
+
+
+def _shown(names: Iterable[str]) -> str:
+    all_names = list(names)
+    shown = ", ".join(map(repr, all_names[:N_SHOWN]))
+    more = len(all_names) - N_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _check_space(opened: Archive, names: dict[str, str], folder: Path) -> None:
+    needed = sum(member.size for member in opened.members if member.name in names)
+    free = shutil.disk_usage(folder).free
     if needed > free:
         raise InputError(
-            f"{holder.parent} has {free / 1e9:.1f} GB free, {archive.name} unpacks to "
+            f"{folder} has {free / 1e9:.1f} GB free, {opened.path.name} unpacks to "
             f"{needed / 1e9:.1f} GB: make room and run again"
         )
 
 
-def _take_folder(
-    archive: Path, holder: Path, listing: dict[str, int], folder: str, destination: Path
-) -> None:
-    """Check the files of `folder` against the listing and move them to `destination`."""
-    wanted = [name for name in listing if str(PurePosixPath(name).parent) == folder]
-    if not wanted:
-        folders = sorted({str(PurePosixPath(name).parent) for name in listing})
+def _write(opened: Archive, names: dict[str, str], folder: Path) -> None:
+    """Cut the stream of bytes into files; check each one's size and CRC-32."""
+    total = sum(member.size for member in opened.members)
+    rest = memoryview(b"")
+    with (
+        Progress(total, opened.path.name, "B", scale=True) as progress,
+        closing(opened.chunks()) as chunks,
+    ):
+        for member in opened.members:
+            left, crc = member.size, 0
+            on_disk = names.get(member.name)
+            with _read_only(folder / on_disk) if on_disk else nullcontext() as file:
+                while left:
+                    rest = rest or memoryview(next(chunks, b""))
+                    if not rest:
+                        raise damaged(opened.path, f"{member.name!r} lacks its last {left} bytes")
+                    piece, rest = rest[:left], rest[left:]
+                    left -= len(piece)
+                    crc = zlib.crc32(piece, crc)
+                    if file:
+                        file.write(piece)
+                    progress.advance(len(piece))
+            if member.crc is not None and member.size and crc != member.crc:
+                raise damaged(opened.path, f"{member.name!r} has another CRC-32 than listed")
+        if rest or any(chunks):  # the rest taken, the unpacker says how it ended
+            raise damaged(opened.path, "it unpacks to more bytes than listed")
+
+
+@contextmanager
+def _read_only(path: Path) -> Iterator[BinaryIO]:
+    """Make a file that nobody may write to afterwards."""
+    try:
+        file = path.open("xb")
+    except FileExistsError:  # its disk ignores case, or the form of accents
         raise InputError(
-            f"{archive} holds no files in a folder {folder!r}, only in {folders[:10]}: "
-            "is it the archive of another split?"
-        )
-    if left := sorted(listing.keys() - wanted):
-        log.warning("%s: %d files outside %s/ left out: %s", archive, len(left), folder, left[:10])
-    with atomic_path(destination) as temporary:
-        temporary.mkdir()
-        for name in wanted:
-            unpacked = holder / name
-            size = unpacked.stat().st_size if unpacked.is_file() else None
-            if size != listing[name]:
-                raise InputError(
-                    f"{archive}: {name} came out with {size} bytes, listed with {listing[name]}. "
-                    "What to do: delete the archive, and it will be fetched again"
-                )
-            unpacked.chmod(0o444)
-            unpacked.rename(temporary / unpacked.name)
-
-
-class _Advance(ExtractCallback):
-    """Move a progress bar on after each file."""
-
-    def __init__(self, progress: Progress):
-        self._progress = progress
-
-    def report_end(self, processing_file_path: str, wrote_bytes: str) -> None:
-        self._progress.advance(int(wrote_bytes))
-
-    def report_start_preparation(self) -> None: ...
-    def report_start(self, processing_file_path: str, processing_bytes: str) -> None: ...
-    def report_update(self, decompressed_bytes: str) -> None: ...
-    def report_postprocess(self) -> None: ...
-    def report_warning(self, message: str) -> None: ...
+            f"{path.name!r} stands twice in the archive for this disk, which does not tell capital "
+            "from small letters, or forms of accents. What to do: unpack it on another disk"
+        ) from None
+    with file:
+        yield file
+        os.fchmod(file.fileno(), 0o444)
