@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from captioner.corpus.checks import Expectations, check_split, raise_on_errors
+from captioner.corpus.checks import SplitTables, check_split, raise_on_errors
 from captioner.corpus.clips import tabulate_folders
+from captioner.corpus.expectations import Expectations
 from captioner.corpus.tables import Annotation
 from captioner.errors import InputError
 
@@ -19,7 +20,8 @@ EXPECTED = Expectations(sample_rate_hz=RATE, bits=16, n_channels=1, duration_s=(
 def report_on(folder, samples, rate=RATE, subtype="PCM_16"):
     soundfile.write(folder / NAME, samples, rate, subtype=subtype)
     clips = list(tabulate_folders([folder]))
-    return check_split("development", clips, [Annotation(NAME, ("A dog",))], {}, EXPECTED)
+    tables = SplitTables(clips, [Annotation(NAME, ("A dog",))])
+    return check_split("development", tables, {}, EXPECTED)
 
 
 def found(report):
