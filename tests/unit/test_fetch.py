@@ -7,7 +7,7 @@ import pytest
 
 from captioner.corpus import fetch as fetch_module
 from captioner.corpus import zenodo
-from captioner.corpus.fetch import fetch, link
+from captioner.corpus.fetch import fetch, place
 from captioner.corpus.registry import Entry
 from captioner.corpus.transfer import UnavailableError
 from captioner.corpus.zenodo import Pin, pin_path
@@ -95,8 +95,8 @@ def test_a_good_file_is_kept(source, folder):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
 def test_a_good_file_needs_no_right_to_write(source, folder):
     path = fetch(entry(source.as_uri()), folder)
-    for place in (path.parent, folder / ".locks", folder):
-        place.chmod(0o555)
+    for closed in (path.parent, folder / ".locks", folder):
+        closed.chmod(0o555)
     assert fetch(entry(source.as_uri()), folder) == path
 
 
@@ -165,27 +165,27 @@ def test_unknown_md5_is_asked_for_pinned_and_rules(folder, monkeypatch):
 
 @pytest.mark.parametrize("change", [{"md5": "0" * 32}, {"size_bytes": 7}])
 def test_a_later_different_answer_is_an_error(folder, monkeypatch, change):
-    place = folder / "zenodo-12" / NAME
-    place.parent.mkdir(parents=True)
-    zenodo.write_pin(place, PIN)
+    there = folder / "zenodo-12" / NAME
+    there.parent.mkdir(parents=True)
+    zenodo.write_pin(there, PIN)
     answers(monkeypatch, Pin(**{**vars(PIN), **change}))
     with pytest.raises(InputError) as error:
         fetch(entry(ON_ZENODO, "", None), folder)
     told = str(error.value)
     assert f"on 2026-01-02 it stated md5 {MD5} and {len(PAYLOAD)} bytes" in told
-    assert "delete the pin" in told and str(pin_path(place)) in told
-    assert zenodo.read_pin(place) == PIN
+    assert "delete the pin" in told and str(pin_path(there)) in told
+    assert zenodo.read_pin(there) == PIN
 
 
 def test_a_pinned_md5_rules_when_the_server_gives_another_file(folder, monkeypatch):
-    place = folder / "zenodo-12" / NAME
-    place.parent.mkdir(parents=True)
-    zenodo.write_pin(place, PIN)
+    there = folder / "zenodo-12" / NAME
+    there.parent.mkdir(parents=True)
+    zenodo.write_pin(there, PIN)
     downloads(monkeypatch, b"new")
     answers(monkeypatch, UnavailableError("HTTP 404"))
     with pytest.raises(InputError, match="Zenodo's record 12 as of 2026-01-02"):
         fetch(entry(ON_ZENODO, "", None), folder)
-    assert not place.exists()
+    assert not there.exists()
 
 
 @pytest.mark.parametrize(("md5", "size"), [("0" * 32, None), (MD5, 7)])
@@ -233,14 +233,14 @@ def test_nothing_is_asked_without_need(source, folder, monkeypatch):
 
 
 def test_a_file_put_there_by_hand_is_verified_offline_by_its_pin(folder):
-    place = folder / "zenodo-12" / NAME
-    place.parent.mkdir(parents=True)
-    place.write_bytes(PAYLOAD)
+    there = folder / "zenodo-12" / NAME
+    there.parent.mkdir(parents=True)
+    there.write_bytes(PAYLOAD)
     wanted = entry(ON_ZENODO, "", None)
     with pytest.raises(InputError, match="md5: not known"):
         fetch(wanted, folder, offline=True)
-    zenodo.write_pin(place, PIN)
-    assert fetch(wanted, folder, offline=True) == place
+    zenodo.write_pin(there, PIN)
+    assert fetch(wanted, folder, offline=True) == there
 
 
 def test_a_file_of_unknown_md5_is_not_fetched_again_when_the_registry_learns_it(folder):
@@ -251,10 +251,10 @@ def test_a_file_of_unknown_md5_is_not_fetched_again_when_the_registry_learns_it(
 
 
 def test_a_pin_that_is_no_pin(folder):
-    place = folder / "zenodo-12" / NAME
-    place.parent.mkdir(parents=True)
+    there = folder / "zenodo-12" / NAME
+    there.parent.mkdir(parents=True)
     for text in ("{", '{"md5": "x"}', "[]"):
-        pin_path(place).write_text(text)
+        pin_path(there).write_text(text)
         with pytest.raises(InputError, match=r"is no pin .*delete it"):
             fetch(entry(ON_ZENODO, "", None), folder)
 
@@ -269,7 +269,22 @@ def test_a_link_is_relative_and_replaced(tmp_path):
     (work / "results").symlink_to(work / "far")  # on another disk, say
     output = work / "results" / "downloads" / MD5 / NAME
     for _ in range(2):
-        link(work / "resources" / "downloads" / MD5 / NAME, output)
+        place(work / "resources" / "downloads" / MD5 / NAME, output)
         assert output.is_symlink() and output.read_bytes() == PAYLOAD
     work.rename(tmp_path / "moved")
     assert (tmp_path / "moved" / "far" / "downloads" / MD5 / NAME).read_bytes() == PAYLOAD
+
+
+def test_what_is_not_kept_is_handed_over(source, folder, tmp_path):
+    stored = fetch(entry(source.as_uri()), folder)
+    output = tmp_path / "results" / NAME
+    place(stored, output, keep=False)
+    assert output.read_bytes() == PAYLOAD and not output.is_symlink()
+    assert not stored.exists()
+
+
+def test_a_file_that_is_its_own_output_stays(source, folder):
+    stored = fetch(entry(source.as_uri()), folder)
+    place(stored, stored)
+    place(stored, stored, keep=False)
+    assert stored.read_bytes() == PAYLOAD and not stored.is_symlink()

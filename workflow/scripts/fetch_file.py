@@ -1,6 +1,6 @@
-"""Fetch one published file, verify it, and make the output a link to it."""
+"""Fetch one published file, verify it and make it, or a link to it, the output."""
 
-from captioner.corpus.fetch import fetch, link
+from captioner.corpus.fetch import fetch, place
 from captioner.corpus.registry import read_registry
 from captioner.job import start_logging
 
@@ -15,7 +15,7 @@ def main(snakemake):
         offline=snakemake.config["offline"],
         registry=list(by_name.values()),
     )
-    link(stored, snakemake.output.file)
+    place(stored, snakemake.output.file, keep=snakemake.params.keep)
 
 
 if __name__ == "__main__":

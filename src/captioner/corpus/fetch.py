@@ -233,9 +233,9 @@ class _Fetch:
             free = shutil.disk_usage(place).free
             if needed > free:
                 raise InputError(
-                    f"{place} has {_gigabytes(free)} free; {self._entry.file} needs "
-                    f"{_gigabytes(needed)}: {_gigabytes(missing)} to come"
-                    + (f", {_gigabytes(needed - missing)} unpacked" if needed > missing else "")
+                    f"{place} has {_readable(free)} free; {self._entry.file} needs "
+                    f"{_readable(needed)}: {_readable(missing)} to come"
+                    + (f", {_readable(needed - missing)} unpacked" if needed > missing else "")
                     + ".\nWhat to do: make room and start again; what has come is kept"
                 )
 
@@ -303,8 +303,8 @@ def _is_local(source: str) -> bool:
     return urlsplit(source).scheme == "file"
 
 
-def _gigabytes(n_bytes: float) -> str:
-    return f"{n_bytes / 1e9:.2f} GB"
+def _readable(n_bytes: float) -> str:
+    return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e7 else f"{n_bytes / 1e6:.2g} MB"
 
 
 def _explained(error: OSError, destination: Path) -> Exception:
@@ -319,15 +319,19 @@ def _explained(error: OSError, destination: Path) -> Exception:
     )
 
 
-def link(stored: Path, output: str | Path) -> None:
-    """Make `output` a symbolic link to a stored file, relative, so that both can be moved.
+def place(stored: Path, output: str | Path, *, keep: bool = True) -> None:
+    """Make `output` a symbolic link to a stored file: relative, so that both can be moved.
 
     A rule's output must not be the stored file: Snakemake removes outputs before a job that is to
-    make them and after one that failed, and other workflows may be reading it.
+    make them and after one that failed, and other workflows may be reading it. Unless `keep`, the
+    file itself becomes the output, and can be removed for good.
     """
     output = Path(output)
     if output.absolute() == stored.absolute():
         return
     output.parent.mkdir(parents=True, exist_ok=True)
     output.unlink(missing_ok=True)
-    output.symlink_to(os.path.relpath(stored.absolute(), output.parent.resolve()))
+    if keep:
+        output.symlink_to(os.path.relpath(stored.absolute(), output.parent.resolve()))
+    else:
+        shutil.move(stored, output)

@@ -109,8 +109,8 @@ def download(
 class _Bar(Progress):
     """One bar for all attempts; its rate is that of what has really come."""
 
-    def __init__(self, name: str):
-        super().__init__(0, name, "B", scale=True)
+    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic):
+        super().__init__(0, name, "B", scale=True, clock=clock)
 
     def begin(self, position: int, total: int | None) -> None:
         """Go on from `position` of `total` bytes, which did not come now."""
