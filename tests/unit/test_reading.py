@@ -35,31 +35,72 @@ def test_sixteen_bit_values_are_exact(tmp_path, name):
         ("wav", "PCM_32", 2**-24),
         ("wav", "FLOAT", 2**-24),
         ("wav", "DOUBLE", 2**-24),
+        ("wav", "ULAW", 2**-5),
+        ("wav", "ALAW", 2**-5),
+        ("flac", "PCM_S8", 2**-7),
         ("flac", "PCM_16", 2**-15),
         ("flac", "PCM_24", 2**-23),
         ("aiff", "PCM_16", 2**-15),
+        ("au", "PCM_32", 2**-24),
+        ("w64", "PCM_16", 2**-15),
+        ("caf", "FLOAT", 2**-24),
     ],
 )
-@pytest.mark.parametrize("sample_rate_hz", [8000, 48000])
-def test_every_width_reads_to_its_precision(tmp_path, suffix, subtype, step, sample_rate_hz):
-    written = tone(440, sample_rate_hz)
+@pytest.mark.parametrize("n_channels", [1, 2, 6])
+@pytest.mark.parametrize("sample_rate_hz", [8000, 44100, 192_000])
+def test_every_width_reads_to_its_precision(
+    tmp_path, suffix, subtype, step, n_channels, sample_rate_hz
+):
+    written = channels(n_channels, sample_rate_hz)
     path = tmp_path / f"clip.{suffix}"
     soundfile.write(path, written, sample_rate_hz, subtype=subtype)
     waveform, read_rate_hz = read_audio(path)
     assert read_rate_hz == sample_rate_hz
-    assert waveform.shape == written.shape
-    assert abs(waveform - written).max() <= step
-
-
-@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
-def test_channels_are_averaged(tmp_path, subtype):
-    left, right = tone(440, 44100), tone(1000, 44100)
-    path = tmp_path / "stereo.wav"
-    soundfile.write(path, np.stack([left, right], axis=1), 44100, subtype=subtype)
-    waveform, _ = read_audio(path)
     assert waveform.dtype == np.float32
-    assert waveform.shape == left.shape
-    assert abs(waveform - (left + right) / 2).max() < 2**-15
+    assert waveform.shape == (len(written),)
+    assert abs(waveform - written.mean(axis=1)).max() <= step
+    assert probe(path) == AudioInfo(0.1, sample_rate_hz, n_channels, path.stat().st_size)
+
+
+def channels(n, sample_rate_hz):
+    """A tone of another frequency in each channel, (n_samples, n)."""
+    return np.stack([tone(300 * (1 + i), sample_rate_hz, 0.1) for i in range(n)], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "subtype", "sample_rates_hz"),
+    [
+        ("ogg", "VORBIS", [8000, 44100, 192_000]),
+        ("ogg", "OPUS", [8000, 48000]),
+        ("mp3", "MPEG_LAYER_III", [8000, 44100, 48000]),
+    ],
+)
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_lossy_formats_read_nearly_as_written(
+    tmp_path, suffix, subtype, sample_rates_hz, n_channels
+):
+    for sample_rate_hz in sample_rates_hz:
+        written = channels(n_channels, sample_rate_hz).repeat(5, axis=0)
+        path = tmp_path / f"clip.{suffix}"
+        soundfile.write(path, written, sample_rate_hz, format=suffix.upper(), subtype=subtype)
+        waveform, read_rate_hz = read_audio(path)
+        assert read_rate_hz == sample_rate_hz
+        assert len(waveform) == len(written)
+        spectra = [abs(np.fft.rfft(signal)) for signal in (waveform, written.mean(axis=1))]
+        assert np.corrcoef(spectra)[0, 1] > 0.98
+
+
+@pytest.mark.parametrize("function", [probe, read_audio])
+def test_a_flac_of_unknown_length_is_named(tmp_path, function):
+    """As written to a pipe: the number of samples in its header is 0."""
+    path = tmp_path / "piped.flac"
+    soundfile.write(path, tone(440, 44100), 44100)
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0  # the 36 bits of the count end the 18th byte of STREAMINFO (RFC 9639, 8.2)
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"piped\.flac: found no length in its header"):
+        function(path)
 
 
 def test_probe_reads_the_header(tmp_path):

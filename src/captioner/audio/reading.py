@@ -14,11 +14,13 @@ import soxr
 
 from captioner.errors import InputError
 
-# 20-bit quality, librosa's default: aliases stay below the noise of 16-bit audio.
+# 20-bit precision, librosa's default: aliases stay below the noise of 16-bit audio, and 91 % of
+# the band passes.
 RESAMPLING_QUALITY = "HQ"
 INT16_SCALE = np.float32(2.0**-15)  # full scale of 16-bit audio is 1.0, as libsndfile has it
 # How libsndfile's header log tells a wav or aiff with fewer bytes than its header promises.
 CUT_SHORT = re.compile(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", re.MULTILINE)
+UNKNOWN_LENGTH = 2**63 - 1  # libsndfile's SF_COUNT_MAX
 STREAM_BYTES = 2**30  # programs that write to a pipe promise a size near 2 or 4 GiB
 
 log = logging.getLogger(__name__)
@@ -38,7 +40,7 @@ def probe(path: str | Path) -> AudioInfo:
     """Read an audio file's header only.
 
     A wav cut short is warned of and used as far as it goes. Raises `InputError` naming the file if
-    it is absent, unreadable or has no samples.
+    it is absent, unreadable or has no samples or no known length.
     """
     with _open(path) as sound:
         return AudioInfo(
@@ -52,9 +54,11 @@ def probe(path: str | Path) -> AudioInfo:
 def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
     """Read a whole file as (waveform (n_samples,) float32, sample rate in Hz).
 
-    Integer formats are scaled to [-1, 1); several channels are averaged. A wav cut short is warned
-    of and used as far as it goes. Raises `InputError` naming the file if it is absent, unreadable,
-    without samples, compressed and cut short, or if it holds NaN or infinity.
+    Whatever rate, width, coding and number of channels libsndfile reads. Integers are scaled to
+    [-1, 1); channels are averaged with equal weights, surround and low-frequency channels too. A
+    wav cut short is warned of and used as far as it goes. Raises `InputError` naming the file if it
+    is absent, unreadable, without samples or a known length, compressed and cut short, or if it
+    holds NaN or infinity.
     """
     with _open(path) as sound:
         integers = sound.subtype == "PCM_16"  # most files: half the bytes and no check for NaN
@@ -100,6 +104,11 @@ def _open(path: str | Path) -> Iterator[soundfile.SoundFile]:
                 raise InputError(
                     f"{path}: found audio without samples, expected at least one. "
                     "Export the file again or leave it out."
+                )
+            if sound.frames == UNKNOWN_LENGTH:
+                raise InputError(
+                    f"{path}: found no length in its header, expected one (flac that a program "
+                    "wrote to a pipe has none). Convert it, to flac or wav, or leave it out."
                 )
             cut = CUT_SHORT.search(sound.extra_info)
             if cut and int(cut[2]) < int(cut[1]) < STREAM_BYTES:
