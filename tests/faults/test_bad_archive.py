@@ -27,7 +27,6 @@ from archive_writers import (
     write_zip_members,
     zip_special,
 )
-
 from captioner.corpus import archives
 from captioner.corpus.extract import extract
 from captioner.errors import InputError

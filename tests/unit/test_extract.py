@@ -8,6 +8,7 @@ import zlib
 
 import py7zr
 import pytest
+
 from archive_writers import (
     BACKENDS,
     contents,
@@ -18,7 +19,6 @@ from archive_writers import (
     write_7z,
     write_zip_members,
 )
-
 from captioner.corpus import archives
 from captioner.corpus.extract import extract
 from captioner.errors import InputError
