@@ -9,11 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 from PIL import Image
-from reporting_tree import HOSTILE, METRICS, ODD_NAMES, write_tree
+from reporting_tree import FAULT, HOSTILE, METRICS, ODD_NAMES, write_tree
 
 from captioner.errors import InputError
 from captioner.reporting.content import ReportContent
 from captioner.reporting.report import build_report
+from captioner.store.shards import FeatureStore
 
 VOID = {"meta", "link", "img", "br", "input"}
 
@@ -181,11 +182,113 @@ def test_data_cost_and_provenance(tree: Any, page: Page) -> None:
     ]
     assert page.table("Size")[1][2] == "1\u202f234\u202f567".replace("\u202f", " ")
     trained = page.table("What each system was trained on")
-    assert trained[1][1:4] == ["1", "tiny, development + validation", "logmel-dcase"]
+    sources = (
+        "tiny, development, 4 clips, weight 1, task token <tiny>"
+        "macs, full, 3928 clips, 2 left out as also held out, weight 0.5, task token <macs>"
+    )
+    assert trained[1][1:4] == ["1", sources, "logmel-dcase"]
     assert trained[3][2] == "trivial: no training"
     assert page.table("Vocabularies")[1][1:3] == ["3", "tiny, development"]
     assert ["torch", "2.15"] in page.table("Versions")
     assert any(content["commit"] == text for text in page.texts["code"])
+
+
+def test_every_check_is_shown_and_what_is_expected(tree: Any, page: Page) -> None:
+    content, _ = tree
+    for split, files in content["splits"].items():
+        checks = json.loads(Path(files["checks"]).read_text())["checks"]
+        header, *rows = page.table(f"Checks of the split {split}")
+        assert header == ["Level", "Check", "Expected", "Found", "Where"]
+        expected = [
+            [c[key] for key in ("level", "name", "expected", "found")] + (c["offenders"] or ["–"])
+            for c in checks
+        ]
+        assert sorted(rows) == sorted(expected)
+    captions = page.texts["figcaption"]
+    assert any("Expected (shaded): 0.5 to 30" in text for text in captions)
+    assert any("Expected (shaded): 8 to 20" in text for text in captions)
+
+
+def test_licences_are_counted_by_split(page: Page) -> None:
+    header, *rows = page.table("Licences")
+    assert header == ["Licence", "development", "evaluation", "test"]
+    assert sorted(rows) == [["CC BY 3.0", "2", "2", "2"], ["javascript:x()", "2", "2", "2"]]
+
+
+def test_clips_left_out_are_named_with_the_reason(tree: Any, page: Page, tmp_path: Path) -> None:
+    content, _ = tree
+    assert page.table("Clips that this run did without")[1:] == [
+        ["development", "damaged", "1", "5", f"names and reasonsdamaged.wav: {FAULT}"],
+        [
+            "macs, full",
+            "also in a held-out split",
+            "2",
+            "3 930",
+            "names and reasons0.wav: freesound:0 is in evaluation"
+            "1.wav: freesound:1 is in evaluation",
+        ],
+    ]
+    many = {f"{i:03d}.wav": "youtube:x is in test" for i in range(120)}
+    for name, excluded in {"many": many, "none": {}}.items():
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps({"n_clips": 200, "excluded": excluded}))
+    leakage = {name: str(tmp_path / f"{name}.json") for name in ("many", "none")}
+    build_report({**content, "frontends": {}, "leakage": leakage}, tmp_path / "report")
+    page = Page((tmp_path / "report/index.html").read_text(encoding="utf-8"))
+    _, _, found, nothing = page.table("Clips that this run did without")
+    assert found[:4] == ["many", "also in a held-out split", "120", "200"]
+    assert found[4].startswith("names and reasons000.wav: ")
+    assert found[4].endswith("049.wav: youtube:x is in testand 70 more")
+    assert nothing == ["none", "also in a held-out split", "0", "200", "–"]
+
+
+def test_one_clip_is_shown_as_each_front_end_hears_it(tree: Any, page: Page) -> None:
+    content, _ = tree
+    names = [svg["aria-label"] for svg in page.all("svg") if " hears it. " in svg["aria-label"]]
+    middle = page.all("article")[2]["data-name"]
+    assert [name.split(". ")[0] for name in map(str, names)] == [
+        f"{middle} as logmel-dcase hears it".split(". ")[0],
+        f"{middle} as tagger hears it".split(". ")[0],
+    ]
+    shards = content["frontends"]["logmel-dcase"]["shards"]
+    n_frames = len(FeatureStore(shards)[str(middle)])
+    captions = [text for text in page.texts["figcaption"] if "Settings: kind" in text]
+    assert captions[0].startswith(f"{n_frames} frames of 64 mel bands, one every 23.2 ms")
+    assert "window hamming, n_fft 2048" in captions[0]
+    assert "dimensions, one every 160 ms" in captions[1]
+    links = [a["href"] for a in page.all("a")]
+    assert links.count(f"#{page.all('article')[2]['id']}") == 2, "its heading and `hear it`"
+    assert "hear it" in page.texts["a"]
+    said = [text for text in page.texts["p"] if text.startswith("tagger hears")]
+    assert said == ["tagger hears Wind 0.92, Water 0.74, Dog 0.57"] * 4
+
+
+def test_front_end_example_without_its_audio(tmp_path: Path) -> None:
+    """The features outlive the audio: a run may remove it once they are computed."""
+    content = write_tree(tmp_path / "results")
+    for name in ODD_NAMES[:3]:
+        (tmp_path / "results/audio" / name).unlink()
+    build_report(content, tmp_path / "report")
+    page = Page((tmp_path / "report/index.html").read_text(encoding="utf-8"))
+    labels = [str(svg["aria-label"]) for svg in page.all("svg")]
+    assert [label.split(" as ")[0] for label in labels if " hears it" in label] == [
+        ODD_NAMES[3]
+    ] * 2, "the one that can be heard"
+    (tmp_path / "results/audio" / ODD_NAMES[3]).unlink()
+    build_report(content, tmp_path / "report")
+    page = Page((tmp_path / "report/index.html").read_text(encoding="utf-8"))
+    labels = [str(svg["aria-label"]) for svg in page.all("svg")]
+    assert sum("The audio is no longer there" in label for label in labels) == 2
+    assert "hear it" not in page.texts["a"]
+
+
+def test_content_without_front_ends_and_leakage_as_before(tree: Any, tmp_path: Path) -> None:
+    content, _ = tree
+    bare = {k: v for k, v in content.items() if k not in ("frontends", "leakage")}
+    build_report(bare, tmp_path / "report")
+    page = Page((tmp_path / "report/index.html").read_text(encoding="utf-8"))
+    assert "What the front-ends hear" not in page.texts["h3"]
+    assert [row[0] for row in page.table("Clips that this run did without")[1:]] == ["development"]
 
 
 def test_learning_has_a_row_per_seed_and_pictures_with_names(page: Page) -> None:
@@ -195,7 +298,7 @@ def test_learning_has_a_row_per_seed_and_pictures_with_names(page: Page) -> None
     assert first == expected
     assert second[4] == f"{best + 0.04:.3f}"
     drawings = page.all("svg")
-    assert len(drawings) == 1 + 3 + 2, "SPIDEr, three of the training, two histograms"
+    assert len(drawings) == 1 + 3 + 2 + 2, "SPIDEr, training, histograms, front-ends"
     assert all(drawing["role"] == "img" and drawing["aria-label"] for drawing in drawings)
 
 
@@ -207,6 +310,7 @@ def test_page_is_accessible_and_loads_nothing_from_elsewhere(tree: Any, page: Pa
         for name in ("src", "href", "poster", "data", "srcset", "xlink:href"):
             target = attributes.get(name) or ""
             external = "//" in target and not (tag == "a" and name == "href")
+            external = external and not target.startswith("data:")
             assert not external, f"<{tag} {name}={target}>"
             if target.startswith("#"):
                 assert f'id="{target[1:]}"' in html
@@ -239,7 +343,7 @@ def test_folder_is_replaced_and_kept_when_a_report_fails(tree: Any, tmp_path: Pa
     with pytest.raises(FileNotFoundError, match=r"absent\.json"):
         build_report(broken, folder)
     assert [p.name for p in folder.iterdir()] == ["old.txt"]
-    build_report(content, folder)
+    build_report({**content, "frontends": {}}, folder)
     assert sorted(p.name for p in folder.iterdir()) == [
         "audio",
         "index.html",
@@ -251,7 +355,7 @@ def test_folder_is_replaced_and_kept_when_a_report_fails(tree: Any, tmp_path: Pa
 def test_corpus_that_is_not_clotho_has_no_published_row(tree: Any, tmp_path: Path) -> None:
     content, _ = tree
     corpus = {**content["corpus"], "clotho": False, "synthetic": False}
-    build_report({**content, "corpus": corpus, "notes": []}, tmp_path / "report")
+    build_report({**content, "frontends": {}, "corpus": corpus, "notes": []}, tmp_path / "report")
     page = Page((tmp_path / "report/index.html").read_text(encoding="utf-8"))
     assert len(page.table("Scores on the split evaluation")) == 1 + 3
     assert "synthetic" not in " ".join(page.texts["h1"] + page.texts["title"] + page.texts["p"])
@@ -277,7 +381,7 @@ def test_nothing_scored_nothing_trained(tree: Any, tmp_path: Path) -> None:
 
 
 def test_damaged_clip_is_shown_without_audio(tmp_path: Path) -> None:
-    content = write_tree(tmp_path / "results")
+    content = {**write_tree(tmp_path / "results"), "frontends": {}}
     damaged = tmp_path / "results/audio" / ODD_NAMES[2]
     damaged.chmod(0o644)
     damaged.write_text("not audio")
@@ -304,7 +408,7 @@ def test_examples_are_ranked_by_the_systems_that_are_not_trivial(tree: Any, tmp_
     path = Path(content["systems"][2]["scores"]["evaluation"]["parquet"])
     table = pq.read_table(path)
     assert table["spider"].to_pylist() == pytest.approx([0.05, 0.06, 0.07, 0.08])
-    build_report({**content, "n_examples": 2}, tmp_path / "report")
+    build_report({**content, "frontends": {}, "n_examples": 2}, tmp_path / "report")
     page = Page((tmp_path / "report/index.html").read_text(encoding="utf-8"))
     found = [(a["data-name"], float(str(a["data-spider"]))) for a in page.all("article")]
     assert found == [(ODD_NAMES[0], pytest.approx(0.25)), (ODD_NAMES[3], pytest.approx(0.28))]

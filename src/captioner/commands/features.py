@@ -79,13 +79,14 @@ def _features(arguments: argparse.Namespace) -> int:
     _check_suffix("--plot", arguments.plot, PICTURE_FORMATS)
     _check_suffix("--out", arguments.out, MATRIX_FORMATS)
     name, settings = _resolve(arguments.frontend)
-    frontend = build_frontend(settings, _find_weights(name, settings, arguments.weights))
+    weights = _find_weights(name, settings, arguments.weights)
     sound = read_sound(arguments.file, arguments.seconds)
     if sound.duration_s < sound.file_duration_s:
         log.warning(
             "%s: %.1f s long, of which the first %d s are heard (--seconds N hears more)",
             arguments.file, sound.file_duration_s, arguments.seconds,
         )  # fmt: skip
+    frontend = build_frontend(settings, weights)
     heard = _hear(frontend, sound, arguments.file)
     tags = top_tags(frontend.tags, heard.tags)
     clip = HeardClip(sound.duration_s, sound, frontend.settings, heard.features, tags)
@@ -160,7 +161,8 @@ def _hear(frontend: "FrontEnd", sound: "Sound", file: str) -> "Heard":
     from captioner.audio.reading import resample
 
     waveform = resample(sound.waveform, sound.sample_rate_hz, frontend.sample_rate_hz)
-    (heard,) = frontend.hear([waveform])
+    with np.errstate(over="ignore", invalid="ignore"):  # told below, in words
+        (heard,) = frontend.hear([waveform])
     if not np.isfinite(heard.features).all():
         raise InputError(
             f"{file}: found samples up to {abs(sound.waveform).max():.3g}, whose features are not "
@@ -170,28 +172,24 @@ def _hear(frontend: "FrontEnd", sound: "Sound", file: str) -> "Heard":
 
 
 def _about(sound: "Sound") -> str:
+    from captioner.reporting.heard import counted
+
     part = ""
     if sound.duration_s < sound.file_duration_s:
         part = f"first {sound.duration_s:g} s of "
     duration = f"{sound.file_duration_s:.{2 if sound.file_duration_s >= 1 else 5}f} s"
     rate = f"{sound.sample_rate_hz / 1000:g} kHz"
-    return f"{part}{duration}, {rate}, {_counted(sound.n_channels, 'channel')}"
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+    return f"{part}{duration}, {rate}, {counted(sound.n_channels, 'channel')}"
 
 
 def _print_numbers(name: str, clip: "HeardClip") -> None:
-    from captioner.reporting.heard import describe_sound, frame_times, is_log_mel, unit_of
+    from captioner.reporting.heard import describe_sound, frame_times, shape_text, unit_of
 
     features = clip.features
-    n_frames, n_features = features.shape
-    step_s = frame_times(clip.settings, n_frames, clip.duration_s).step_s
+    step_s = frame_times(clip.settings, len(features), clip.duration_s).step_s
     if clip.sound and (told := describe_sound(clip.sound)):
         print(told)
-    of_frame = _counted(n_features, "mel band" if is_log_mel(clip.settings) else "dimension")
-    print(f"{name}: {_counted(n_frames, 'frame')} x {of_frame}, {unit_of(clip.settings)}")
+    print(f"{name}: {shape_text(clip)}, {unit_of(clip.settings)}")
     print(f"frame rate  {1 / step_s:.4g} per second, one every {1000 * step_s:.4g} ms")
     print(f"range       {features.min():.4g} to {features.max():.4g}")
     print(f"mean        {features.mean(dtype='float64'):.4g}")

@@ -73,6 +73,15 @@ class FrameTimes:
     step_s: float
 
 
+# Embeddings pool 16 or 32 log-mel frames of 10 ms, the first of them centred on 0 s; ConvNeXt pads
+# four in front (`captioner.audio.encoders`).
+ENCODER_TIMES = {
+    "cnn10": FrameTimes(0.075, 0.16),
+    "cnn14": FrameTimes(0.155, 0.32),
+    "convnext_tiny": FrameTimes(0.115, 0.32),
+}
+
+
 def read_sound(path: str | Path, longest_s: float) -> Sound:
     """Read the first `longest_s` seconds of an audio file, all of it if it is shorter.
 
@@ -147,11 +156,13 @@ def envelope(sound: Sound, n_columns: int = WAVE_COLUMNS) -> Envelope:
 def frame_times(settings: Mapping[str, Any], n_frames: int, duration_s: float) -> FrameTimes:
     """Tell when frames are.
 
-    Frames of a log-mel are centred on multiples of the hop. An encoder's settings do not tell its
-    step: its frames are spread evenly over the clip, right to less than a frame.
+    Frames of a log-mel are centred on multiples of the hop, an encoder's on the middle of what they
+    pool. Those of a kind that is not known here are spread evenly, right to less than a frame.
     """
     if "hop" in settings:
         return FrameTimes(0.0, settings["hop"] / settings["sample_rate_hz"])
+    if settings["kind"] in ENCODER_TIMES:
+        return ENCODER_TIMES[settings["kind"]]
     step_s = duration_s / n_frames
     return FrameTimes(step_s / 2, step_s)
 
@@ -170,6 +181,18 @@ def unit_of(settings: Mapping[str, Any]) -> str:
     return f"mel {quantity} (dB)" if in_decibel(settings) else f"ln mel {quantity}"
 
 
+def shape_text(clip: HeardClip) -> str:
+    """Say how many frames of how many values the features are."""
+    n_frames, n_features = clip.features.shape
+    kind = "mel band" if is_log_mel(clip.settings) else "dimension"
+    return f"{counted(n_frames, 'frame')} of {counted(n_features, kind)}"
+
+
+def counted(n: int, noun: str) -> str:
+    """Write a number of things: `1 frame`, `2 frames`."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def is_log_mel(settings: Mapping[str, Any]) -> bool:
     """Whether features are mel bands, which have frequencies, rather than an embedding."""
     return "n_mels" in settings
@@ -186,7 +209,8 @@ def describe_sound(sound: Sound) -> str:
         return "The clip is silent."
     if n_clipped := np.count_nonzero(sound.clipped):
         share = 100 * n_clipped / len(sound.waveform)
-        return f"{n_clipped} of {len(sound.waveform)} samples ({share:.2g} %) are clipped."
+        percent = f"{share:.2g}" if share < 1 else f"{share:.0f}"
+        return f"{n_clipped} of {len(sound.waveform)} samples ({percent} %) are clipped."
     return ""
 
 

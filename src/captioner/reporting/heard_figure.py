@@ -30,6 +30,7 @@ from captioner.reporting.heard import (
     in_decibel,
     is_log_mel,
     mean_of_columns,
+    shape_text,
     strongest_of_rows,
     unit_of,
 )
@@ -95,11 +96,9 @@ def _as_webp(png: re.Match[str]) -> str:
 
 def describe(clip: HeardClip) -> str:
     """Say in words what the picture shows, and what it leaves out."""
-    n_frames, n_features = clip.features.shape
-    kind = "mel bands" if is_log_mel(clip.settings) else "dimensions"
-    times = frame_times(clip.settings, n_frames, clip.duration_s)
+    times = frame_times(clip.settings, len(clip.features), clip.duration_s)
     said = [
-        f"{n_frames} frames of {n_features} {kind}, one every {1000 * times.step_s:.3g} ms, "
+        f"{shape_text(clip)}, one every {1000 * times.step_s:.3g} ms, "
         f"values {clip.features.min():.3g} to {clip.features.max():.3g} ({unit_of(clip.settings)})."
     ]
     _, k_frames, k_dimensions = _shown(clip)
