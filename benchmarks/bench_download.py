@@ -3,16 +3,17 @@
     PYTHONPATH=src python benchmarks/bench_download.py --gigabytes 2
 
 The server, a process of its own, sends one random block over and over. Stages take turns; the table
-shows the fastest of `--repeats` turns and its ratio to `curl -o`, which neither verifies nor brings
-anything to the disk. Ours is timed from the call of `fetch` to its return.
+shows the fastest of `--repeats` turns, its ratio to `curl -o` (which neither verifies nor brings
+anything to the disk), and CPU seconds. Wall time of ours is from the call of `fetch` to its return,
+CPU time that of its whole process.
 """
 
 import argparse
 import hashlib
-import json
 import multiprocessing
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -40,21 +41,21 @@ def main() -> None:
     server = multiprocessing.Process(target=serve, args=(n_blocks, sender), daemon=True)
     server.start()
     url = f"http://127.0.0.1:{receiver.recv()}/{NAME}"
-    turns: dict[str, list[float]] = {}
+    turns: dict[str, list[tuple[float, float]]] = {}  # wall and CPU seconds
     peaks_mb = []
     try:
         for _ in range(arguments.repeats):
-            seconds, peak_mb = ours(url, n_blocks)
-            turns.setdefault("captioner: fetch (md5, fsync)", []).append(seconds)
+            measured, peak_mb = ours(url, n_blocks)
             peaks_mb.append(peak_mb)
-            for name, seconds in curl(url).items():
+            for name, seconds in {"captioner: fetch (md5, fsync)": measured, **curl(url)}.items():
                 turns.setdefault(name, []).append(seconds)
     finally:
         server.terminate()
-    peer = min(turns["curl -o"])
-    print(f"{'stage':36}{'MB/s':>8}{'ratio to curl -o':>20}")
-    for name, measured in turns.items():
-        print(f"{name:36}{megabytes / min(measured):8.0f}{peer / min(measured):20.2f}")
+    fastest = {name: min(measured) for name, measured in turns.items()}
+    print(f"{'stage':36}{'MB/s':>8}{'ratio to curl -o':>20}{'CPU s':>10}")
+    for name, (wall_s, cpu_s) in fastest.items():
+        ratio = fastest["curl -o"][0] / wall_s
+        print(f"{name:36}{megabytes / wall_s:8.0f}{ratio:20.2f}{cpu_s:10.2f}")
     print(f"{megabytes:.0f} MB; peak memory of ours {max(peaks_mb):.0f} MB")
 
 
@@ -77,19 +78,15 @@ def serve(n_blocks: int, port: Connection) -> None:
     server.serve_forever()
 
 
-def ours(url: str, n_blocks: int) -> tuple[float, float]:
-    """Run `fetch` in a process of its own; return its seconds and the peak of memory in MB."""
+def ours(url: str, n_blocks: int) -> tuple[tuple[float, float], float]:
+    """Run `fetch` in a process of its own; return wall and CPU seconds, and peak memory (MB)."""
     digest = hashlib.md5(usedforsecurity=False)
     for _ in range(n_blocks):
         digest.update(BLOCK)
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, "--fetch", url, folder, digest.hexdigest()]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-            assert process.stdout
-            seconds = json.loads(process.stdout.read())
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-    return seconds, usage.ru_maxrss / 1024
+        usage, printed = run(command)
+    return (float(printed), usage.ru_utime + usage.ru_stime), usage.ru_maxrss / 1024
 
 
 def fetch_once(url: str, folder: str, md5: str) -> None:
@@ -103,30 +100,36 @@ def fetch_once(url: str, folder: str, md5: str) -> None:
     print(time.perf_counter() - started)
 
 
-def curl(url: str) -> dict[str, float]:
+def curl(url: str) -> dict[str, tuple[float, float]]:
     """Time curl, and what it leaves to be done."""
     with tempfile.TemporaryDirectory() as folder:
         target = str(Path(folder) / NAME)
-        seconds = [
-            timed(command)
-            for command in (
-                ["curl", "--silent", "--fail", "-o", target, url],
-                ["md5sum", target],
-                ["sync", target],
-            )
-        ]
-    return {
-        "curl -o": seconds[0],
-        "curl -o, then md5sum": sum(seconds[:2]),
-        "curl -o, then md5sum, then sync": sum(seconds),
-    }
+        steps = {
+            "curl -o": ["curl", "--silent", "--fail", "-o", target, url],
+            "curl -o, then md5sum": ["md5sum", target],
+            "curl -o, then md5sum, then sync": ["sync", target],
+        }
+        wall_s, cpu_s, seconds = 0.0, 0.0, {}
+        for name, command in steps.items():
+            started = time.perf_counter()
+            usage, _ = run(command)
+            wall_s += time.perf_counter() - started
+            cpu_s += usage.ru_utime + usage.ru_stime
+            seconds[name] = (wall_s, cpu_s)
+    return seconds
 
 
-def timed(command: list[str]) -> float:
-    """Return the seconds of a command."""
-    started = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - started
+def run(command: list[str]) -> tuple[resource.struct_rusage, str]:
+    """Run a command; return what it used, and what it printed."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    printed = process.stdout.read()
+    process.stdout.close()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{command[0]} ended with {process.returncode}")
+    return usage, printed
 
 
 if __name__ == "__main__":

@@ -245,7 +245,7 @@ def test_a_stall_is_resumed(tmp_path, monkeypatch):
 
 def test_a_server_that_stays_busy_is_given_up(tmp_path):
     server = Behaviour(PAYLOAD, statuses=[503] * 50)
-    with serve(server) as url, pytest.raises(InputError, match=r"HTTP 503 .* given up after 8"):
+    with serve(server) as url, pytest.raises(InputError, match=r"HTTP 503 .* given up, attempt 8"):
         fetch(entry(f"{url}/x"), tmp_path)
     assert len(server.requests) == 8
 

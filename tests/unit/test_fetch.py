@@ -62,8 +62,8 @@ def answers(monkeypatch, answer):
     """Let Zenodo's API answer with a pin, or an error; return the list of what it was asked."""
     asked = []
 
-    def ask_record(record, file, api):
-        asked.append((record, file, api))
+    def ask_record(record, file, api, attempts):
+        asked.append((record, file, api, attempts))
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -145,7 +145,7 @@ def test_unknown_md5_is_asked_for_pinned_and_rules(folder, monkeypatch):
     net, api = downloads(monkeypatch), answers(monkeypatch, PIN)
     path = fetch(entry(ON_ZENODO, "", None), folder, api="http://api")
     assert path == folder / "zenodo-12" / NAME
-    assert api == [("12", NAME, "http://api")]
+    assert api == [("12", NAME, "http://api", 8)]
     assert net == [(ON_ZENODO, len(PAYLOAD))]
     assert json.loads(pin_path(path).read_text()) == {
         "record": "12",
@@ -203,8 +203,9 @@ def test_an_answer_against_the_registry_is_an_error(folder, monkeypatch, md5, si
 
 def test_a_missing_size_is_asked_and_a_silent_api_is_a_warning(folder, monkeypatch, caplog):
     net = downloads(monkeypatch)
-    answers(monkeypatch, UnavailableError("HTTP 503; given up"))
+    api = answers(monkeypatch, UnavailableError("HTTP 503; given up"))
     path = fetch(entry(ON_ZENODO, MD5, None), folder)
+    assert [attempts for *_, attempts in api] == [1]
     assert path.read_bytes() == PAYLOAD
     assert net == [(ON_ZENODO, None)]
     assert "its size could not be asked: HTTP 503" in caplog.text
@@ -226,6 +227,8 @@ def test_nothing_is_asked_without_need(source, folder, monkeypatch):
     downloads(monkeypatch)
     (folder / MD5 / NAME).unlink()
     fetch(entry("https://elsewhere.org/x", MD5, None), folder)  # not on Zenodo
+    (folder / MD5 / NAME).unlink()
+    fetch(entry(ON_ZENODO, MD5, None), folder, mirrors=["https://elsewhere.org"])  # not used
     (folder / MD5 / NAME).unlink()
     fetch(entry(ON_ZENODO), folder)  # all is known
     with pytest.raises(InputError, match="is missing and `offline` is on"):

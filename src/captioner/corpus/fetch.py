@@ -14,7 +14,7 @@ from captioner.corpus import zenodo
 from captioner.corpus.locks import connection, exclusive
 from captioner.corpus.part import CHUNK_BYTES, Part, md5_of
 from captioner.corpus.registry import Entry
-from captioner.corpus.transfer import UnavailableError, download
+from captioner.corpus.transfer import ATTEMPTS, UnavailableError, download
 from captioner.errors import InputError
 from captioner.job import Progress
 
@@ -104,13 +104,16 @@ class _Fetch:
                 if _is_local(source):
                     self._copy(Path(url2pathname(urlsplit(source).path)))
                 else:
-                    self._ask_what_is_unknown()
+                    if source == self._entry.url and self._is_to_be_asked():
+                        self._ask()
                     self._download(source)
             except UnavailableError as answer:
                 answers.append(f"  {source}: {answer}")
                 log.warning("%s from %s: %s", self._entry.file, source, answer)
             except OSError as error:
-                raise _explained(error, self._destination) from error
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise _disk_full(error, self._destination) from error
+                raise
             else:
                 log.info("%s is there, md5 %s", self._destination, self._known.md5)
                 return self._destination
@@ -126,12 +129,11 @@ class _Fetch:
             if _is_local(source) or not self._offline:
                 yield source
 
-    def _ask_what_is_unknown(self) -> None:
-        """Before a transfer from the net: ask, even if there is a pin, whether all is the same."""
+    def _is_to_be_asked(self) -> bool:
+        """Before a transfer from Zenodo: a pin is compared with what the record says now."""
         entry = self._entry
         stated = entry.md5 and entry.size_bytes is not None
-        if entry.zenodo_record and not stated and not self._asked:
-            self._ask()
+        return bool(entry.zenodo_record and not stated and not self._asked)
 
     def _ask(self) -> None:
         """Ask Zenodo what the registry does not state, and pin it."""
@@ -139,8 +141,9 @@ class _Fetch:
         self._asked = True
         if self._offline:
             raise self._missing()
+        attempts = 1 if self._known.md5 else ATTEMPTS  # the size alone is worth no waiting
         try:
-            answer = zenodo.ask_record(str(entry.zenodo_record), entry.file, self._api)
+            answer = zenodo.ask_record(str(entry.zenodo_record), entry.file, self._api, attempts)
         except UnavailableError as fault:
             if not self._known.md5:
                 raise InputError(
@@ -307,15 +310,12 @@ def _readable(n_bytes: float) -> str:
     return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e7 else f"{n_bytes / 1e6:.2g} MB"
 
 
-def _explained(error: OSError, destination: Path) -> Exception:
-    """Say what to do about a full disk; other errors speak for themselves."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        return error
+def _disk_full(error: OSError, destination: Path) -> InputError:
     part = destination.with_name(destination.name + ".part")
     kept = f"the first {part.stat().st_size} bytes are kept" if part.exists() else "nothing is kept"
     return InputError(
-        f"{destination.parent}: {os.strerror(error.errno)}, while {destination.name} was written; "
-        f"{kept}.\nWhat to do: make room and start again; the transfer goes on from there"
+        f"{destination.parent}: {error.strerror}, while {destination.name} was written; {kept}.\n"
+        "What to do: make room and start again; the transfer goes on from there"
     )
 
 

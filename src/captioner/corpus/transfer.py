@@ -40,11 +40,16 @@ class UnavailableError(Exception):
     """This source cannot give the file; another one may."""
 
 
-def persist(attempt: Callable[[], T], name: str, reached: Callable[[], int] = lambda: 0) -> T:
+def persist(
+    attempt: Callable[[], T],
+    name: str,
+    reached: Callable[[], int] = lambda: 0,
+    attempts: int = ATTEMPTS,
+) -> T:
     """Repeat `attempt` while it meets transient faults, with exponential back-off and jitter.
 
     `reached` tells how far it has come (bytes): the count of attempts starts over with each new
-    byte. `UnavailableError` ends a series of `ATTEMPTS` without one.
+    byte. `UnavailableError` ends a series of `attempts` without one.
     """
     failures, furthest = 0, reached()
     while True:
@@ -54,8 +59,8 @@ def persist(attempt: Callable[[], T], name: str, reached: Callable[[], int] = la
             position = reached()
             failures = 1 if position > furthest else failures + 1
             furthest = max(furthest, position)
-            if failures >= ATTEMPTS:
-                raise UnavailableError(f"{fault}; given up after {failures} attempts") from None
+            if failures >= attempts:
+                raise UnavailableError(f"{fault}; given up, attempt {failures}") from None
             wait_s = fault.wait_s
             if wait_s is None:
                 backoff_s = min(BACKOFF_S * 2 ** (failures - 1), BACKOFF_MAX_S)

@@ -10,7 +10,13 @@ from typing import Any
 
 import requests
 
-from captioner.corpus.transfer import TransientError, UnavailableError, get, persist
+from captioner.corpus.transfer import (
+    ATTEMPTS,
+    TransientError,
+    UnavailableError,
+    get,
+    persist,
+)
 from captioner.errors import InputError
 from captioner.job import write_json
 
@@ -32,14 +38,14 @@ class Pin:
         return (self.size_bytes, self.md5) == (other.size_bytes, other.md5)
 
 
-def ask_record(record: str, file: str, api: str = API) -> Pin:
+def ask_record(record: str, file: str, api: str = API, attempts: int = ATTEMPTS) -> Pin:
     """Ask for size and md5 of one file of a record.
 
     Raises `UnavailableError` if there is no (usable) answer, or the record has no such file.
     """
     url = f"{api}/{record}"
     with requests.Session() as session:
-        answer = persist(lambda: _read_json(session, url), url)
+        answer = persist(lambda: _read_json(session, url), url, attempts=attempts)
     files = answer.get("files") if isinstance(answer, dict) else None
     found = [item for item in _items(files) if item.get("key") == file]
     if not found:
