@@ -9,6 +9,7 @@ import py7zr
 import pytest
 
 from captioner.corpus import archives
+from captioner.corpus.extract import LOCKS
 
 needs_tool = pytest.mark.skipif(
     not any(map(shutil.which, archives.TOOLS)), reason="7-Zip (7zz, 7z or 7za) is not installed"
@@ -72,6 +73,10 @@ def write(kind: str, path: Path, files: dict[str, bytes]):
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name != LOCKS)
 
 
 def modes(folder: Path) -> set[int]:

@@ -13,6 +13,7 @@ from archive_writers import (
     BACKENDS,
     contents,
     modes,
+    names,
     needs_tool,
     raw_name,
     write,
@@ -55,7 +56,7 @@ def test_audio_comes_out_flat_whole_and_read_only(tmp_path, kind, caplog):
     extract(archive, destination)
     assert contents(destination) == FILES | {"y.wav": b"y"}
     assert modes(destination) == {0o444}
-    assert [path.name for path in destination.parent.iterdir()] == ["development"]
+    assert names(destination.parent) == ["development"]
     assert "2 files are no audio, left out: 'README.txt', '__MACOSX/" in caplog.text
 
 
@@ -69,7 +70,7 @@ def test_what_stood_there_before_is_replaced(tmp_path, kind):
     (left / "y.wav").write_bytes(b"other")
     extract(tmp_path / "a", tmp_path / "out")
     assert contents(tmp_path / "out") == {"x.wav": b"whole"}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "out"]
+    assert names(tmp_path) == ["a", "out"]
 
 
 @needs_tool
@@ -150,7 +151,7 @@ def test_files_of_one_name_in_two_folders_are_refused(tmp_path, kind):
         InputError, match=r"different folders: 'one/x\.wav', 'two/x\.wav'; expected"
     ):
         extract(tmp_path / "a", tmp_path / "out")
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert names(tmp_path) == ["a"]
 
 
 def test_an_archive_without_audio_says_what_it_holds(tmp_path, kind):
@@ -160,7 +161,7 @@ def test_an_archive_without_audio_says_what_it_holds(tmp_path, kind):
     write(kind, tmp_path / "b", {})
     with pytest.raises(InputError, match=r"no audio file .* only nothing"):
         extract(tmp_path / "b", tmp_path / "out")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+    assert names(tmp_path) == ["a", "b"]
 
 
 def test_only_audio_counts_for_the_space_needed(tmp_path, kind, monkeypatch):
@@ -192,9 +193,9 @@ def test_two_runs_at_once_share_the_work(tmp_path, kind):
     said = [run.communicate()[1] for run in runs]
     assert [run.returncode for run in runs] == [0, 0, 0], said
     assert len(contents(tmp_path / "out")) == 300
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "out"]
+    assert names(tmp_path) == ["a", "out"]
     for text in said:
-        assert ("waiting for it" in text) == ("by another run meanwhile" in text)
+        assert ("waiting" in text) == ("by another run meanwhile" in text)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak memory from Linux's /proc")

@@ -12,13 +12,13 @@ from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
-from filelock import FileLock, Timeout
-
 from captioner.corpus.archives import Archive, damaged, open_archive
 from captioner.corpus.listing import AUDIO_SUFFIXES
+from captioner.corpus.locks import exclusive
 from captioner.errors import InputError
 from captioner.job import Progress
 
+LOCKS = ".locks"  # folder of lock files, beside the destinations
 LONGEST_NAME_BYTES = 255  # of ext4, XFS, NFS, Lustre; APFS counts characters
 FULL = (errno.ENOSPC, errno.EDQUOT)
 N_SHOWN = 10  # offenders named in a message
@@ -35,9 +35,10 @@ def extract(archive: str | Path, destination: str | Path) -> None:
     encrypted or suspicious archive, one without audio, or too little disk is an `InputError`.
     """
     archive, destination = Path(archive), Path(destination)
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    with _taking_turns(destination) as done_meanwhile:
-        if done_meanwhile:
+    lock = destination.parent / LOCKS / f"{destination.name}.lock"
+    was_there = destination.is_dir()
+    with exclusive(lock, f"{destination} from {archive.name}"):
+        if destination.is_dir() and not was_there:
             log.info("%s was unpacked by another run meanwhile", destination)
             return
         opened = open_archive(archive)
@@ -62,24 +63,6 @@ def extract(archive: str | Path, destination: str | Path) -> None:
             ) from error
         finally:
             shutil.rmtree(holder, ignore_errors=True)
-
-
-@contextmanager
-def _taking_turns(destination: Path) -> Iterator[bool]:
-    """Keep other runs that share the folder from the same work; tell if one has done it."""
-    path = destination.with_name(f".unpacking-{destination.name}.lock")
-    lock, waited = FileLock(path), False
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        log.info("Another run unpacks %s: waiting for it", destination)
-        lock.acquire()
-        waited = True
-    try:
-        yield waited and destination.is_dir()
-    finally:
-        path.unlink(missing_ok=True)  # before the release: afterwards it may be another's
-        lock.release()
 
 
 def _audio_names(opened: Archive) -> dict[str, str]:
