@@ -278,7 +278,7 @@ def test_front_end_example_without_its_audio(tmp_path: Path) -> None:
     build_report(content, tmp_path / "report")
     page = Page((tmp_path / "report/index.html").read_text(encoding="utf-8"))
     labels = [str(svg["aria-label"]) for svg in page.all("svg")]
-    assert sum("The audio is no longer there" in label for label in labels) == 2
+    assert sum("The audio could not be read" in label for label in labels) == 2
     assert "hear it" not in page.texts["a"]
 
 

@@ -9,7 +9,14 @@ from reporting_tree import write_system
 from captioner.reporting.content import ReportContent, System, system_labels
 from captioner.reporting.examples import choose
 from captioner.reporting.loading import read_costs
-from captioner.reporting.tables import duration_text, licence_text, phrase, score_rows, score_table
+from captioner.reporting.tables import (
+    duration_text,
+    licence_text,
+    phrase,
+    score_rows,
+    score_table,
+    source_text,
+)
 
 
 def row(root: Path, name: str, base: float, **changes: object) -> dict:
@@ -98,6 +105,17 @@ def test_costs_are_summed_per_rule(tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_durations_for_people(seconds: float, expected: str) -> None:
     assert duration_text(seconds) == expected
+
+
+def test_training_sources_are_told_with_weight_and_token() -> None:
+    source = {
+        "corpus": "macs", "split": "full", "n_clips": 9, "n_leaks": 0, "weight": 0.5,
+        "task_token": None,
+    }  # fmt: skip
+    assert source_text(source) == "macs, full, 9 clips, weight 0.5"
+    assert source_text({**source, "n_leaks": 3, "weight": 2.0, "task_token": "<macs>"}) == (
+        "macs, full, 9 clips, 3 left out as also held out, weight 2, task token <macs>"
+    )
 
 
 def test_licences_and_phrases() -> None:

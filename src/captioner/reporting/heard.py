@@ -49,7 +49,7 @@ class HeardClip:
     """What a front-end made of a clip."""
 
     duration_s: float
-    sound: Sound | None  # None: the audio is gone, its features are not
+    sound: Sound | None  # None: the audio is gone or damaged, its features are there
     settings: Mapping[str, Any]  # of the front-end
     features: np.ndarray  # (n_frames, n_features) float32
     tags: Sequence[tuple[str, float]]  # names and probabilities, the most probable first

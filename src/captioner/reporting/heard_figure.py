@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.figure import SubFigure
-from PIL import Image
+from matplotlib.image import imread, imsave
 
 from captioner.job import atomic_path
 from captioner.reporting.figures import Figure
@@ -89,8 +89,8 @@ def heard_figure(clip: HeardClip, title: str, identifier: str) -> Figure:
 def _as_webp(png: re.Match[str]) -> str:
     """Compress a picture inside an SVG to a tenth of its size."""
     compressed = io.BytesIO()
-    with Image.open(io.BytesIO(base64.b64decode(png[1]))) as picture:
-        picture.save(compressed, "WEBP", quality=WEBP_QUALITY)
+    pixels = imread(io.BytesIO(base64.b64decode(png[1])))  # (n_rows, n_columns, 4)
+    imsave(compressed, pixels, format="webp", pil_kwargs={"quality": WEBP_QUALITY})
     return f"data:image/webp;base64,{base64.b64encode(compressed.getvalue()).decode()}"
 
 
@@ -107,7 +107,7 @@ def describe(clip: HeardClip) -> str:
     if k_dimensions > 1:
         said.append(f"A row is the strongest of {k_dimensions} dimensions.")
     if clip.sound is None:
-        said.append("The audio is no longer there to draw its waveform.")
+        said.append("The audio could not be read: no waveform.")
     elif told := describe_sound(clip.sound):
         said.append(told)
     return " ".join(said)

@@ -75,7 +75,7 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
         folder: the report's folder; it appears complete or not at all.
 
     Raises:
-        InputError: a scores file lacks a metric.
+        InputError: a scores file lacks a metric, or a shard of features is none.
         FileNotFoundError: a file named in `content` is absent.
     """
     if not isinstance(content, ReportContent):

@@ -167,15 +167,12 @@ def licence_text(url: str) -> str:
 
 
 def source_text(source: Mapping[str, Any]) -> str:
-    """Say what a part of a training was: corpus, splits, and what its model says beside them."""
-    said = [phrase(source["corpus"]), phrase(source.get("splits") or source["split"])]
-    if "n_clips" in source:
-        said.append(f"{source['n_clips']} clips")
-    if source.get("n_leaks"):
+    """Say what a part of a training was: an entry of a model's `trained_on`."""
+    said = [source["corpus"], source["split"], f"{source['n_clips']} clips"]
+    if source["n_leaks"]:
         said.append(f"{source['n_leaks']} left out as also held out")
-    if "weight" in source:
-        said.append(f"weight {source['weight']:g}")
-    if source.get("task_token"):
+    said.append(f"weight {source['weight']:g}")
+    if source["task_token"]:
         said.append(f"task token {source['task_token']}")
     return ", ".join(said)
 
