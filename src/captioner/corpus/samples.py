@@ -43,17 +43,22 @@ def measure_samples(path: str | Path) -> Measures:
     """Look at the samples of one clip, as far as needed.
 
     The digest, hexadecimal blake2b, covers the numbers of frames and channels, the rate and the
-    excerpts at 16 bits, so that copies of a recording in wav, flac, 24 bits or float agree. It is
-    "" where all samples are equal: silence is not a recording that two corpora could share.
+    excerpts at 16 bits (all samples, if the excerpts are constant), so that copies of a recording
+    in wav, flac, 24 bits or float agree. It is "" where all samples are equal: silence is not a
+    recording that two corpora could share.
 
     Raises `InputError` naming the file if samples are NaN or infinite, or cannot be read.
     """
     try:
         with soundfile.SoundFile(os.fsencode(path)) as sound:
-            samples = _read(path, sound) if sound.subtype in FLOATS else _excerpts(path, sound)
-            if _peak(samples) < QUIET or samples.min() == samples.max():
-                sound.seek(0)
+            if sound.subtype in FLOATS:
                 samples = _read(path, sound)
+                excerpts = np.concatenate([samples[part] for part in _parts(sound.frames)])
+            else:
+                samples = excerpts = _read_excerpts(path, sound)
+                if _peak(excerpts) < QUIET or _is_constant(excerpts):
+                    sound.seek(0)
+                    samples = _read(path, sound)
             shape = f"{sound.frames} {sound.samplerate} {sound.channels} "
             bits = BITS.get(sound.subtype)
     except soundfile.LibsndfileError as error:
@@ -61,9 +66,10 @@ def measure_samples(path: str | Path) -> Measures:
             f"{path}: found samples that cannot be read ({error.error_string}), expected all that "
             "the header promises. The file is damaged: fetch or export it again."
         ) from error
-    constant = bool(samples.min() == samples.max())
+    constant = _is_constant(samples)
+    compared = samples if _is_constant(excerpts) else excerpts
     digest = hashlib.blake2b(shape.encode(), digest_size=16)
-    digest.update(samples.astype("<i2", copy=False).tobytes())
+    digest.update(compared.astype("<i2", copy=False).tobytes())
     return Measures(
         bits=bits,
         digest="" if constant else digest.hexdigest(),
@@ -73,14 +79,20 @@ def measure_samples(path: str | Path) -> Measures:
     )
 
 
-def _excerpts(path: str | Path, sound: soundfile.SoundFile) -> np.ndarray:
-    """Read `N_EXCERPTS` excerpts, the first and the last samples among them; (n_samples, ...)."""
-    if sound.frames <= N_EXCERPTS * EXCERPT_FRAMES:
-        return _read(path, sound)
+def _parts(n_frames: int) -> list[slice]:
+    """Give the frames of the excerpts, the first and the last of the clip among them."""
+    if n_frames <= N_EXCERPTS * EXCERPT_FRAMES:
+        return [slice(0, n_frames)]
+    starts = np.linspace(0, n_frames - EXCERPT_FRAMES, N_EXCERPTS, dtype=int).tolist()
+    return [slice(start, start + EXCERPT_FRAMES) for start in starts]
+
+
+def _read_excerpts(path: str | Path, sound: soundfile.SoundFile) -> np.ndarray:
+    """Read only the excerpts: (n_samples, ...) int16."""
     excerpts = []
-    for start in np.linspace(0, sound.frames - EXCERPT_FRAMES, N_EXCERPTS, dtype=int):
-        sound.seek(start)
-        excerpts.append(_read(path, sound, EXCERPT_FRAMES))
+    for part in _parts(sound.frames):
+        sound.seek(part.start)
+        excerpts.append(_read(path, sound, part.stop - part.start))
     return np.concatenate(excerpts)
 
 
@@ -106,3 +118,7 @@ def _read(path: str | Path, sound: soundfile.SoundFile, n_frames: int = -1) -> n
 
 def _peak(samples: np.ndarray) -> float:
     return float(max(-int(samples.min()), int(samples.max()))) / 2**15
+
+
+def _is_constant(samples: np.ndarray) -> bool:
+    return bool(samples.min() == samples.max())
