@@ -10,7 +10,7 @@ from captioner.audio.frontends import FrontEnd, build_frontend, frontend_feature
 from captioner.decoding.decode import decode_batches
 from captioner.decoding.options import DecodingOptions
 from captioner.errors import InputError
-from captioner.models.checkpoint import LoadedModel, load_model
+from captioner.models.checkpoint import LoadedModel, encoder_weights, load_model
 
 
 def caption_files(
@@ -22,7 +22,8 @@ def caption_files(
     """
     loaded = load_model(model_folder)
     frontends = {
-        name: build_frontend(settings) for name, settings in loaded.description["frontends"].items()
+        name: build_frontend(settings, encoder_weights(model_folder, name, settings))
+        for name, settings in loaded.description["frontends"].items()
     }
     return _caption(loaded, frontends, iter(files), options)
 

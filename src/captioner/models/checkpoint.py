@@ -1,11 +1,14 @@
 """A trained system on disk: one folder that is enough to caption a wav with nothing else.
 
 `weights.safetensors` (parameters and buffers), `model.json` (family, dims, front-ends, settings,
-what it was trained on) and `vocabulary.json`.
+what it was trained on), `vocabulary.json`, and `encoders/{front-end}.pth`: the checkpoint of each
+front-end that has one, as published.
 """
 
 import json
+import os
 import platform
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -23,6 +26,7 @@ from captioner.models.registry import restore_model
 from captioner.text.vocabulary import Vocabulary
 
 WEIGHTS, DESCRIPTION, VOCABULARY = "weights.safetensors", "model.json", "vocabulary.json"
+ENCODERS = "encoders"
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,17 @@ class LoadedModel:
 
 
 def save_model(
-    folder: str | Path, model: Captioner, vocabulary: Vocabulary, description: Mapping[str, Any]
+    folder: str | Path,
+    model: Captioner,
+    vocabulary: Vocabulary,
+    description: Mapping[str, Any],
+    encoders: Mapping[str, str | Path] | None = None,
 ) -> None:
     """Write the folder atomically; one that stands there is replaced.
 
     `description` says what the model cannot: title, system, frontends, settings, trained_on, seed,
-    best.
+    best. `encoders` are the checkpoints of the front-ends that have one; the folder holds them
+    unchanged, as hard links where the file system allows.
     """
     facts = {
         "family": model.family,
@@ -57,6 +66,24 @@ def save_model(
         save_file(weights, temporary / WEIGHTS)
         write_json(temporary / DESCRIPTION, {**description, **facts})
         vocabulary.save(temporary / VOCABULARY)
+        for frontend, checkpoint in (encoders or {}).items():
+            _link_or_copy(Path(checkpoint), _encoder(temporary, frontend))
+
+
+def encoder_weights(folder: str | Path, frontend: str, settings: Mapping[str, Any]) -> Path | None:
+    """Give a front-end's checkpoint in a model folder; None if its settings name none.
+
+    Raises `InputError` where the folder should have it and has not.
+    """
+    if "checkpoint" not in settings:
+        return None
+    path = _encoder(Path(folder), frontend)
+    if not path.is_file():
+        raise InputError(
+            f"{folder}: found no {path.relative_to(folder)}, expected the checkpoint "
+            f"{settings['checkpoint']}, through which the model hears. Copy the whole folder."
+        )
+    return path
 
 
 def load_model(folder: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
@@ -110,3 +137,15 @@ def load_weights(model: Captioner, weights: Mapping[str, torch.Tensor], source: 
             f"{source} does not fit a {model.family} with these dims: {'; '.join(sorted(wrong))}"
         )
     model.load_state_dict(dict(weights))
+
+
+def _encoder(folder: Path, frontend: str) -> Path:
+    return folder / ENCODERS / f"{frontend}.pth"
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(exist_ok=True)
+    try:
+        os.link(source.resolve(), target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, target)
