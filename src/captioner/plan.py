@@ -51,8 +51,9 @@ class Plan:
 
     @property
     def splits(self) -> list[str]:
-        """The splits of the scored corpus."""
-        return self.layout.splits
+        """The splits of the scored corpus, but for those that are made on demand."""
+        on_demand = self.corpora[self.corpus]["on_demand"]
+        return [split for split in self.layout.splits if split not in on_demand]
 
     @property
     def trained(self) -> dict[str, Settings]:

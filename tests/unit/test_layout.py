@@ -22,16 +22,16 @@ def test_published(repository):
     assert layout.audio("test") == [
         "resources/audio/9b3fe72560a621641ff4351ba1154349/clotho_audio_test"
     ]
-    assert layout.text("development") == {
+    assert layout.text_sources("development") == {
         "captions": "resources/downloads/d4090b39ce9f2491908eebf4d5b09bae/"
         "clotho_captions_development.csv",
         "metadata": "resources/downloads/170d20935ecfdf161ce1bb154118cda5/"
         "clotho_metadata_development.csv",
     }
-    assert list(layout.text("test")) == ["metadata"]
+    assert list(layout.text_sources("test")) == ["metadata"]
     # Nothing is written about the analysis split: its names come from its audio.
-    assert layout.text("analysis") == {"audio": layout.audio("analysis")}
-    assert layout.held_out("validation") is None
+    assert layout.text_sources("analysis") == {"audio": layout.audio("analysis")}
+    assert layout.clip_sources("validation") == {"audio": layout.audio("validation")}
     assert layout.audio_digest("test") is None
     assert layout.text_digest("test") is None
 
@@ -40,7 +40,7 @@ def test_generated_depends_on_what_generates_it(repository):
     settings = shipped(repository, "synthetic")
     layout = corpus_layout(settings)
     assert layout.generated is not None
-    assert layout.text("test")["metadata"].endswith("/synthetic_metadata_test.csv")
+    assert layout.text_sources("test")["metadata"].endswith("/synthetic_metadata_test.csv")
     other = {**settings, "generator": {**settings["generator"], "seed": 12345}}
     assert corpus_layout(other).generated != layout.generated
     keys = {key for files in layout.files.values() for _, key, _ in files}
@@ -62,7 +62,7 @@ def test_folder(tmp_path):
     assert layout.splits == ["development", "evaluation"]
     assert layout.n_shards == {"development": 1, "evaluation": 1}
     assert layout.audio("development") == []
-    assert layout.text("evaluation") == {"captions": str(tmp_path / "c.csv")}
+    assert layout.text_sources("evaluation") == {"captions": str(tmp_path / "c.csv")}
     before = {split: layout.audio_digest(split) for split in layout.splits}
     texts = {split: layout.text_digest(split) for split in layout.splits}
     csv_path = tmp_path / "c.csv"
@@ -81,18 +81,23 @@ def test_archives_are_shared_by_all_corpora_that_publish_them(repository):
 
 
 def test_a_split_of_several_archives(repository):
-    folders = corpus_layout(shipped(repository, "macs")).audio("development")
+    layout = corpus_layout(shipped(repository, "macs"))
+    folders = layout.audio("development")
     assert len(folders) == 21 == len(set(folders))
     assert all("TAU-urban-acoustic-scenes-2019-development.audio." in path for path in folders)
+    # Which of the clips are MACS's, its captions tell.
+    assert set(layout.clip_sources("development")) == {"audio", "captions"}
 
 
 def test_held_out_split(repository):
     layout = corpus_layout(shipped(repository, "clotho-v1"))
     assert layout.splits == ["development", "validation", "evaluation", "test"]
     assert layout.audio("validation") == layout.audio("development")
-    assert layout.text("validation") == layout.text("development")
+    assert layout.text_sources("validation") == layout.text_sources("development")
     csv_path = "results/clotho-v1/splits/development.csv"
-    assert [layout.held_out(split) for split in layout.splits] == [csv_path, csv_path, None, None]
+    parted = [layout.clip_sources(split).get("split") for split in layout.splits]
+    assert parted == [csv_path, csv_path, None, None]
+    assert layout.text_sources("development")["split"] == csv_path
 
 
 def test_a_split_without_an_archive(tmp_path):
@@ -116,11 +121,12 @@ def test_placed(tmp_path):
     layout = corpus_layout(settings)
     assert layout.splits == ["development"] and layout.audio("development") == []
     texts = {"captions": ["a.json", "b.json"], "blacklists": ["x.json"]}
-    assert layout.text("development") == texts
-    before = layout.audio_digest("development")
-    assert layout.audio_digest("development") == before
+    assert layout.text_sources("development") == texts
+    before = layout.audio_digest("development"), layout.text_digest("development")
+    assert before == (layout.audio_digest("development"), layout.text_digest("development"))
     (tmp_path / "audio/BBC/new.flac").write_bytes(b"")
-    assert layout.audio_digest("development") != before
+    assert layout.audio_digest("development") != before[0]
+    assert layout.text_digest("development") != before[1]
 
 
 def test_unknown_kind():

@@ -47,7 +47,7 @@ MISTAKES = {
     ),
     "unknown corpus": (
         change(corpus="clotho-v2.0"),
-        ["unknown corpus 'clotho-v2.0'", "known: clotho-v2.1, synthetic"],
+        ["unknown corpus 'clotho-v2.0'", "known: audiocaps, clotho-v1, clotho-v2, clotho-v2.1"],
     ),
     "absent corpus file": (change(corpus="nowhere.yaml"), ["nowhere.yaml: no such file"]),
     "typo in a system": (

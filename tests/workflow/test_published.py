@@ -77,7 +77,7 @@ def test_from_archives_to_features(project: Project, published: Path) -> None:
     for split, n_clips in CLIPS.items():
         clips = pq.read_table(project.folder / f"results/small/clips/{split}.parquet")
         assert clips.num_rows == n_clips
-        wavs = sorted((project.folder / f"resources/small/audio/{split}").glob("*.wav"))
+        wavs = sorted(project.folder.glob(f"resources/audio/*/synthetic_audio_{split}/*.wav"))
         assert [wav.name for wav in wavs] == clips["file_name"].to_pylist()
     assert project.would_run("features", *targets) == {}
     # The same files under another corpus name, from a mirror: nothing is fetched again.
@@ -128,3 +128,37 @@ def test_a_wav_missing_from_the_archive(project: Project, published: Path) -> No
     shown = failed(project, checks("test"))
     assert "2 clips" in shown and "1 wavs" in shown
     assert not (project.folder / checks("test")).exists()
+
+
+def test_archives_and_audio_are_removed_once_used(project: Project, published: Path) -> None:
+    """Both are gone when the features and checks are made, and that reruns nothing."""
+    corpus = {"name": str(published / "small.yaml"), "remove": ["archives", "audio"]}
+    configure(project, published, corpus=corpus)
+    targets = ["features", *(checks(split) for split in CLIPS)]
+    project.snakemake(*targets)
+    assert not list(project.folder.glob("resources/downloads/*/*.7z"))
+    assert not list(project.folder.glob("resources/audio/*/*/*.wav"))
+    assert len(list(project.folder.glob("resources/downloads/*/*.csv"))) == 7
+    assert project.would_run(*targets) == {}
+
+
+def test_a_split_held_out_of_development(project: Project, published: Path) -> None:
+    """A corpus published without a validation split, as Clotho v1: the same clips every time."""
+    changed = edit_registry(published, project.folder / "changed", "", "", "")
+    settings = yaml.safe_load((changed / "small.yaml").read_text())
+    settings["hold_out"] = {"shares": {"validation": 0.3}, "seed": 1}
+    del settings["expected"]
+    (changed / "small.yaml").write_text(yaml.safe_dump(settings))
+    configure(project, changed)
+    targets = [checks(split) for split in CLIPS]
+    project.snakemake("features", *targets)
+    names = {
+        split: pq.read_table(project.folder / f"results/small/clips/{split}.parquet")["file_name"]
+        for split in CLIPS
+    }
+    assert [len(names[split]) for split in ("development", "validation")] == [2, 1]
+    [folder] = project.folder.glob("resources/audio/*/synthetic_audio_development")
+    wavs = {wav.name for wav in folder.glob("*.wav")}
+    assert wavs == {str(name) for split in ("development", "validation") for name in names[split]}
+    assert not list(project.folder.glob("resources/audio/*/synthetic_audio_validation"))
+    assert project.would_run("features", *targets) == {}

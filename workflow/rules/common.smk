@@ -112,22 +112,15 @@ def text_sources(wildcards):
     """Input function: the text of a split. The user's own CSV may hold several splits, so not its
     date but a digest of the split's rows, a param, tells of a change."""
     layout, split = PLAN.layouts[wildcards.corpus], wildcards.split
-    files = layout.text(split)
-    if layout.text_digest(split) is not None:
-        files = {kind: ancient(path) for kind, path in files.items()}
-    return files | held_out(layout, split)
+    files = layout.text_sources(split)
+    if layout.text_digest(split) is None:
+        return files
+    return {kind: ancient(path) for kind, path in files.items()}
 
 
-def audio_sources(wildcards):
-    """Input function: the unpacked folders of a split."""
-    layout, split = PLAN.layouts[wildcards.corpus], wildcards.split
-    folders = layout.audio(split)
-    return ({"audio": folders} if folders else {}) | held_out(layout, split)
-
-
-def held_out(layout, split):
-    csv = layout.held_out(split)
-    return {"split": csv} if csv else {}
+def clip_sources(wildcards):
+    """Input function: the unpacked audio of a split, and what says which of it is the split's."""
+    return PLAN.layouts[wildcards.corpus].clip_sources(wildcards.split)
 
 
 def system_shards(split=None):

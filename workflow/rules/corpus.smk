@@ -33,7 +33,9 @@ ruleorder: extract_archive_for_a_while > extract_archive
 
 rule hold_out_split:
     input:
-        captions=lambda wildcards: PLAN.layouts[wildcards.corpus].text("development")["captions"],
+        captions=lambda wildcards: PLAN.layouts[wildcards.corpus].text_sources("development")[
+            "captions"
+        ],
     output:
         splits="results/{corpus}/splits/development.csv",
     log:
@@ -56,7 +58,7 @@ rule hold_out_split:
 
 rule tabulate_clips:
     input:
-        unpack(audio_sources),
+        unpack(clip_sources),
     output:
         clips="results/{corpus}/clips/{split}.parquet",
     log:
@@ -67,7 +69,7 @@ rule tabulate_clips:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=1500,  # WavCaps: 400,000 clips
     params:
         corpus=reader_settings,
         audio=lambda wildcards: PLAN.layouts[wildcards.corpus].audio_digest(wildcards.split),
@@ -93,7 +95,7 @@ rule tabulate_annotations:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=1500,  # WavCaps: 400,000 clips
     params:
         corpus=reader_settings,
         text=lambda wildcards: PLAN.layouts[wildcards.corpus].text_digest(wildcards.split),

@@ -32,17 +32,17 @@ class CorpusLayout(Protocol):
     def audio(self, split: str) -> list[str]:
         """Give the folders that jobs unpack a split's audio into; none for the user's own."""
 
+    def clip_sources(self, split: str) -> dict[str, Paths]:
+        """Give what tells a split's clips, by kind: its audio, and what parts that, if anything."""
+
     def audio_digest(self, split: str) -> str | None:
         """Digest the user's own audio, which can change in place; None if read-only."""
 
-    def text(self, split: str) -> dict[str, Paths]:
-        """Give the split's files of text by kind (captions, metadata), as far as it has them."""
+    def text_sources(self, split: str) -> dict[str, Paths]:
+        """Give the split's files of text by kind (captions, metadata), and what parts them."""
 
     def text_digest(self, split: str) -> str | None:
         """Digest the split's rows where splits may share a CSV; None where its date tells."""
-
-    def held_out(self, split: str) -> str | None:
-        """Give the CSV that says which clips are a split's, where a job parts what is published."""
 
 
 def corpus_layout(settings: dict[str, Any]) -> CorpusLayout:
@@ -76,6 +76,7 @@ class PublishedLayout:
 
     def __init__(self, settings: dict[str, Any]):
         self._name: str = settings["name"]
+        self._kind: str = settings["kind"]
         hold_out = settings.get("hold_out") or {"shares": {}}
         self._hold_out: Mapping[str, float] = hold_out["shares"]
         self.splits = [split for split in SPLITS if split in settings["shards"]]
@@ -112,21 +113,27 @@ class PublishedLayout:
         """See `CorpusLayout`: unpacked files are read-only."""
         return None
 
-    def text(self, split: str) -> dict[str, Paths]:
+    def clip_sources(self, split: str) -> dict[str, Paths]:
+        """See `CorpusLayout`; MACS is but the described part of what its archives hold."""
+        described = self._text(split) if self._kind == "macs" else {}
+        return {"audio": self.audio(split), **described, **self._held_out(split)}
+
+    def text_sources(self, split: str) -> dict[str, Paths]:
         """See `CorpusLayout`; where nothing is written about a split, its audio tells the names."""
-        found: dict[str, Paths] = {
-            kind: download(*file) for kind in TEXT_KINDS for file in self._of(split, kind)
-        }
-        return found or {"audio": self.audio(split)}
+        found = self._text(split) or {"audio": self.audio(split)}
+        return {**found, **self._held_out(split)}
+
+    def _text(self, split: str) -> dict[str, Paths]:
+        return {kind: download(*file) for kind in TEXT_KINDS for file in self._of(split, kind)}
+
+    def _held_out(self, split: str) -> dict[str, Paths]:
+        """Give the CSV that says which clips are a split's, where a job parts what is published."""
+        parted = self._hold_out and split in {"development", *self._hold_out}
+        return {"split": f"results/{self._name}/splits/development.csv"} if parted else {}
 
     def text_digest(self, split: str) -> str | None:
         """See `CorpusLayout`: a CSV per split."""
         return None
-
-    def held_out(self, split: str) -> str | None:
-        """See `CorpusLayout`."""
-        parted = self._hold_out and split in {"development", *self._hold_out}
-        return f"results/{self._name}/splits/development.csv" if parted else None
 
 
 class GeneratedLayout(PublishedLayout):
@@ -157,9 +164,9 @@ class _OwnFiles:
         """See `CorpusLayout`."""
         return []
 
-    def held_out(self, split: str) -> str | None:
-        """See `CorpusLayout`."""
-        return None
+    def clip_sources(self, split: str) -> dict[str, Paths]:
+        """See `CorpusLayout`: what no job makes is told of by `audio_digest`."""
+        return {}
 
 
 class FolderLayout(_OwnFiles):
@@ -179,7 +186,7 @@ class FolderLayout(_OwnFiles):
         """See `CorpusLayout`."""
         return self._folder.audio_digest(self._settings, split, shard=0, n_shards=1)
 
-    def text(self, split: str) -> dict[str, Paths]:
+    def text_sources(self, split: str) -> dict[str, Paths]:
         """See `CorpusLayout`."""
         paths = self._folder.caption_files(self._settings, split)
         return dict(zip(TEXT_KINDS, paths, strict=False))
@@ -205,7 +212,7 @@ class PlacedLayout(_OwnFiles):
         dates = [(str(path), path.stat().st_mtime_ns) for path in folders if path.exists()]
         return hashlib.blake2b(repr(dates).encode(), digest_size=16).hexdigest()
 
-    def text(self, split: str) -> dict[str, Paths]:
+    def text_sources(self, split: str) -> dict[str, Paths]:
         """See `CorpusLayout`."""
         found = {"captions": self._settings["captions"][split]}
         if blacklists := self._settings.get("blacklists"):
@@ -213,5 +220,11 @@ class PlacedLayout(_OwnFiles):
         return found
 
     def text_digest(self, split: str) -> str | None:
-        """See `CorpusLayout`: a file per split."""
-        return None
+        """See `CorpusLayout`: what is written about clips without audio is left out."""
+        files = [path for paths in self.text_sources(split).values() for path in _listed(paths)]
+        dates = [Path(path).stat().st_mtime_ns for path in files if Path(path).exists()]
+        return f"{self.audio_digest(split)} {dates}"
+
+
+def _listed(paths: Paths) -> list[str]:
+    return [paths] if isinstance(paths, str) else paths
