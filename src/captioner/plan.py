@@ -52,8 +52,12 @@ class Plan:
     @property
     def splits(self) -> list[str]:
         """The splits of the scored corpus, but for those that are made on demand."""
-        on_demand = self.corpora[self.corpus]["on_demand"]
-        return [split for split in self.layout.splits if split not in on_demand]
+        return self.splits_of(self.corpus)
+
+    def splits_of(self, corpus: str) -> list[str]:
+        """Give the splits of a corpus, but for those that are made on demand."""
+        on_demand = self.corpora[corpus]["on_demand"]
+        return [split for split in self.layouts[corpus].splits if split not in on_demand]
 
     @property
     def trained(self) -> dict[str, Settings]:

@@ -146,7 +146,7 @@ def passing(what):
 
 
 def other_splits(wildcards):
-    return [s for s in PLAN.layouts[wildcards.corpus].splits if s != wildcards.split]
+    return [s for s in PLAN.splits_of(wildcards.corpus) if s != wildcards.split]
 
 
 def other_tables(kind, wildcards):
