@@ -1,6 +1,7 @@
 """The checks of what is written about a split's clips."""
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from captioner.corpus.expectations import Check, Expectations, make_check, within
@@ -9,56 +10,47 @@ from captioner.text.normalisation import tokenize
 
 TEXT_RULE = "task"  # by which words are counted and compared
 
-Tokens = list[list[list[str]]]  # of each clip, of each of its captions: the words
-
-
-def tokens_of(annotations: Iterable[Annotation]) -> Tokens:
-    """Split all captions into words."""
-    return [[tokenize(c, TEXT_RULE) for c in annotation.captions] for annotation in annotations]
-
 
 def check_captions(
     annotations: Sequence[Annotation],
-    tokens: Tokens,
     development: Iterable[Annotation] | None,
     expected: Expectations,
-) -> list[Check]:
-    """Check the captions of a split, and that `development`, if given, has all their words."""
-    each = [  # file name, number of the caption, caption, its words
-        (annotation.file_name, number, caption, words)
-        for annotation, held in zip(annotations, tokens, strict=True)
-        for number, (caption, words) in enumerate(
-            zip(annotation.captions, held, strict=True), start=1
-        )
-    ]
-    empty = [f"{name}, caption {n}: {caption!r}" for name, n, caption, words in each if not words]
-    unclean = [
-        f"{name}, caption {n}: {word!r}"
-        for name, n, _, words in each
-        for word in words
-        if _has_punctuation(word)
-    ]
+) -> tuple[list[Check], Counter[int]]:
+    """Check the captions of a split, and that `development`, if given, has all their words.
+
+    Gives the checks, and the number of captions by their number of words.
+    """
+    empty, unclean, too_short_or_long = [], [], []
+    found: set[str] = set()
+    n_words: Counter[int] = Counter()
+    for annotation in annotations:
+        name = annotation.file_name
+        for number, caption in enumerate(annotation.captions, start=1):
+            words = tokenize(caption, TEXT_RULE)
+            found.update(words)
+            n_words[len(words)] += 1
+            if not words:
+                empty.append(f"{name}, caption {number}: {caption!r}")
+            unclean += [f"{name}, caption {number}: {w!r}" for w in words if _has_punctuation(w)]
+            if expected.caption_words and not within(len(words), expected.caption_words):
+                too_short_or_long.append(f"{name}: {len(words)} words: {caption}")
+    clean = "letters and digits only, after the text rules"
     checks = [
         _check_numbers(annotations, expected.n_captions),
         make_check("empty captions", "at least one word in each", empty),
-        make_check(
-            "punctuation", "letters and digits only, after the text rules", unclean, "warning"
-        ),
+        make_check("punctuation", clean, unclean, "warning"),
     ]
     if expected.caption_words:
-        lengths = [
-            f"{name}: {len(words)} words: {caption}"
-            for name, _, caption, words in each
-            if not within(len(words), expected.caption_words)
-        ]
         wanted = "{} to {} words after the text rules".format(*expected.caption_words)
-        checks.append(make_check("caption lengths", wanted, lengths, "warning"))
+        checks.append(make_check("caption lengths", wanted, too_short_or_long, "warning"))
     if development is not None:
-        known = {word for held in tokens_of(development) for words in held for word in words}
-        unknown = {word for _, _, _, words in each for word in words} - known
-        wanted = "every word also in development"
-        checks.append(make_check("words", wanted, sorted(unknown), "warning"))
-    return checks
+        for annotation in development:
+            for caption in annotation.captions:
+                found.difference_update(tokenize(caption, TEXT_RULE))
+        checks.append(
+            make_check("words", "every word also in development", sorted(found), "warning")
+        )
+    return checks, n_words
 
 
 def _check_numbers(annotations: Sequence[Annotation], n_captions: int | None) -> Check:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from captioner.corpus.caption_checks import check_captions, tokens_of
+from captioner.corpus.caption_checks import check_captions
 from captioner.corpus.expectations import Check, Expectations, make_check, within
 from captioner.corpus.listing import list_audio
 from captioner.corpus.tables import Annotation, Clip, read_annotations, read_clips, read_faults
@@ -47,12 +47,12 @@ def check_split(
     offenders; `durations_s`, clips by whole seconds; `caption_lengths`, captions by words;
     `licences`, clips by licence.
     """
-    tokens = tokens_of(tables.annotations)
     learnt = others["development"].annotations if "development" in others else None
+    of_captions, n_words = check_captions(tables.annotations, learnt, expected)
     checks = [
         *_check_names(split, tables, others, expected),
         *_check_audio(tables, expected),
-        *check_captions(tables.annotations, tokens, learnt, expected),
+        *of_captions,
         *_check_overlap(tables, others),
         *_check_metadata(tables.annotations),
     ]
@@ -60,8 +60,8 @@ def check_split(
     return {
         "split": split,
         "checks": checks,
-        "durations_s": _histogram(int(clip.duration_s) for clip in tables.clips),
-        "caption_lengths": _histogram(len(words) for held in tokens for words in held),
+        "durations_s": _sorted(Counter(int(clip.duration_s) for clip in tables.clips)),
+        "caption_lengths": _sorted(n_words),
         "licences": dict(licences.most_common()),
     }
 
@@ -220,5 +220,5 @@ def _without(names: Iterable[str], partners: Iterable[str]) -> list[str]:
     return [name for name in names if name not in present]
 
 
-def _histogram(values: Iterable[int]) -> dict[str, int]:
-    return {str(value): count for value, count in sorted(Counter(values).items())}
+def _sorted(counts: Mapping[int, int]) -> dict[str, int]:
+    return {str(value): count for value, count in sorted(counts.items())}
