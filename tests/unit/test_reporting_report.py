@@ -255,6 +255,7 @@ def test_one_clip_is_shown_as_each_front_end_hears_it(tree: Any, page: Page) -> 
     captions = [text for text in page.texts["figcaption"] if "Settings: kind" in text]
     assert captions[0].startswith(f"{n_frames} frames of 64 mel bands, one every 23.2 ms")
     assert "window hamming, n_fft 2048" in captions[0]
+    assert "peak_normalise false" in captions[0]
     assert "dimensions, one every 160 ms" in captions[1]
     links = [a["href"] for a in page.all("a")]
     assert links.count(f"#{page.all('article')[2]['id']}") == 2, "its heading and `hear it`"

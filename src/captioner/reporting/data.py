@@ -209,4 +209,6 @@ def _read(clip: Clip) -> Sound | None:
 
 
 def _settings_text(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in settings.items())
+    shown = {True: "true", False: "false"}  # as in the YAML
+    told = {k: shown[v] if isinstance(v, bool) else v for k, v in settings.items()}
+    return ", ".join(f"{key} {value}" for key, value in told.items())

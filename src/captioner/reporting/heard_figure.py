@@ -218,8 +218,8 @@ def _draw_matrix(axes: Axes, bar: Axes, clip: HeardClip) -> FrameTimes:
         axes.set_yticks(positions, labels)
         axes.set_ylabel("frequency (Hz)")
     else:
-        strongest = "" if k_dimensions == 1 else f", strongest of {k_dimensions}"
-        axes.set_ylabel(f"embedding dimension{strongest}")
+        of_row = "" if k_dimensions == 1 else f"\n(the strongest of {k_dimensions})"
+        axes.set_ylabel(f"embedding dimension{of_row}")
     below, above = values.min() < low, values.max() > high
     extend = {(True, True): "both", (True, False): "min", (False, True): "max"}
     figure = axes.get_figure()
