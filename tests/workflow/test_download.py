@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +26,7 @@ MD5 = hashlib.md5(PAYLOAD, usedforsecurity=False).hexdigest()
 ARCHIVE = "development audio.7z"
 STORED = f"resources/downloads/{MD5}/{ARCHIVE}"
 LINK = download(MD5, ARCHIVE)
+OTHER_LINK = download(MD5, "evaluation audio_archive.7z")
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def project(repository: Path, tmp_path: Path, url: str) -> Project:
 
 
 def name_files(project: Project, url: str, corpus: str = "remote", **config: object) -> None:
-    """Write a config, a corpus and its registry: one archive from `url`, other files nowhere."""
+    """Write a config, a corpus and its registry: `url` gives any file the same content."""
     folder = project.folder / "corpus"
     folder.mkdir(exist_ok=True)
     entries = [Entry("development", "audio_archive", ARCHIVE, f"{url}/a.7z", MD5, len(PAYLOAD))]
@@ -58,7 +58,8 @@ def name_files(project: Project, url: str, corpus: str = "remote", **config: obj
         [("development", "captions"), ("evaluation", "audio_archive"), ("evaluation", "captions")]
     ):
         file = f"{split} {kind}.{'7z' if kind == 'audio_archive' else 'csv'}"
-        entries.append(Entry(split, kind, file, f"{url}/gone/{number}", f"{number}" * 32, None))
+        md5 = MD5 if kind == "audio_archive" else f"{number}" * 32
+        entries.append(Entry(split, kind, file, f"{url}/other/{number}", md5, None))
     write_registry(folder / f"{corpus}.tsv", entries)
     settings = {
         "title": "Remote",
@@ -81,9 +82,9 @@ def other(repository: Path, tmp_path: Path, project: Project, url: str) -> Proje
     return other
 
 
-def start(project: Project) -> subprocess.Popen[str]:
+def start(project: Project, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        project.command(LINK),
+        project.command(LINK, *arguments),
         cwd=project.folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -100,7 +101,7 @@ def wait_until(condition, seconds: float = 60) -> None:
 
 
 def log_of(project: Project) -> str:
-    (path,) = project.folder.glob("results/*/logs/fetch_file/*.log")
+    (path,) = project.folder.glob("results/*/logs/fetch_file/*development*.log")
     return path.read_text()
 
 
@@ -113,31 +114,38 @@ def assert_there(project: Project) -> None:
 
 
 def test_two_workflows_at_once(project: Project, other: Project, server: Behaviour) -> None:
-    """Both want the file before it is there: one fetches it, and nobody takes it away again."""
+    """Both want the file before it is there: one fetches it, the other waits for it."""
     server.delay_s = 0.05  # 3 MB in 5 s at least
     runs = [start(project), start(other)]
-    stored = project.folder / STORED
-    seen, lost = threading.Event(), threading.Event()
-
-    def watch() -> None:
-        while any(run.poll() is None for run in runs):
-            if stored.exists():
-                seen.set()
-            elif seen.is_set():
-                lost.set()
-            time.sleep(0.005)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
     output = [run.communicate(timeout=120)[0] for run in runs]
-    watcher.join()
     assert [run.returncode for run in runs] == [0, 0], output
-    assert seen.is_set() and not lost.is_set()
     assert server.n_bytes_sent == len(PAYLOAD)
     assert_there(project)
     assert_there(other)
     logs = [log_of(project), log_of(other)]
     assert sum("another process fetches it; waiting" in log for log in logs) == 1
+
+
+def test_a_file_that_appears_meanwhile_stays(
+    project: Project, other: Project, server: Behaviour
+) -> None:
+    """One workflow plans to fetch a file, is busy with another one, and comes to find it there."""
+    stored = project.folder / STORED
+    stored.parent.mkdir(parents=True)
+    stored.with_name(ARCHIVE + ".part").write_bytes(PAYLOAD)
+    server.delay_s = 1
+    busy = start(other, OTHER_LINK, "--prioritize", OTHER_LINK, "--set-threads", "fetch_file=2")
+    wait_until(lambda: server.requests)
+    project.snakemake(LINK)
+    written = stored.stat()
+    server.delay_s = 0
+    output, _ = busy.communicate(timeout=120)
+    assert busy.returncode == 0, output
+    now = stored.stat()
+    assert (now.st_ino, now.st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
+    assert (other.folder / LINK).read_bytes() == PAYLOAD
+    assert (other.folder / OTHER_LINK).read_bytes() == PAYLOAD
+    assert len(server.requests) == 1
 
 
 def test_a_killed_run_goes_on_where_it_was(project: Project, server: Behaviour) -> None:
@@ -202,7 +210,7 @@ def test_offline_lists_all_that_is_missing(project: Project, server: Behaviour, 
         f"url: {url}/a.7z" in shown and f"md5: {MD5}" in shown and f"put it at: {STORED}" in shown
     )
     for number in range(3):
-        assert f"url: {url}/gone/{number}" in shown
+        assert f"url: {url}/other/{number}" in shown
     assert server.requests == []
 
 
