@@ -39,7 +39,7 @@ SYSTEMS, TRAINED, FRONTENDS = PLAN.systems, PLAN.trained, PLAN.frontends
 # Trainings side by side before several threads in one: the batches are too small to share well.
 TRAINING_THREADS = max(1, (workflow.cores or 1) // max(1, len(TRAINED) * len(config["seeds"])))
 DECODED_SPLITS = [s for s in SPLITS if s in config["score_splits"] or s in UNCAPTIONED]
-EXAMPLES = config["score_splits"][-1]  # the split whose clips the report plays
+EXAMPLES = [s for s in SPLITS if s in config["score_splits"]][-1]  # whose clips the report plays
 HELD_OUT = [split for split in SPLITS if split != "development"]  # no other corpus may hold them
 
 
