@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from captioner.models.transformer import Attention, Decoder, DecoderLayer, EncoderLayer, sinusoids
+from captioner.models.transformer import (
+    Attention,
+    Decoder,
+    DecoderLayer,
+    DecoderState,
+    EncoderLayer,
+    sinusoids,
+)
 
 D, HEADS, FEEDFORWARD = 16, 4, 24
 
@@ -61,7 +68,7 @@ def test_decoder_layer_equals_pytorchs():
         memory_key_padding_mask=~mask,
         tgt_is_causal=True,
     )
-    found, _ = own(x, None, own.project_memory(memory), mask)
+    found, _ = own(x, own.project_memory(memory), mask)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
@@ -73,18 +80,71 @@ def test_sinusoids_follow_the_formula_from_any_position():
     torch.testing.assert_close(table[30, 7], torch.tensor(30 / 10000).cos(), atol=1e-6, rtol=0)
 
 
-def test_rows_of_a_clip_share_the_memorys_keys():
-    """A reordering within clips copies no key of the memory; one across clips does."""
+def started(n_rows: int, n_words: int, n_clips: int = 2) -> tuple[Decoder, DecoderState]:
+    torch.manual_seed(3)
     decoder = Decoder(2, D, HEADS, FEEDFORWARD, 0.0)
-    state = decoder.start(torch.randn(2, 7, D), torch.ones(2, 7, dtype=torch.bool), 6)
-    _, state = decoder(torch.randn(6, 1, D), state)
+    mask = torch.ones(n_clips, 7, dtype=torch.bool)
+    state = decoder.start(torch.randn(n_clips, 7, D), mask, n_rows)
+    for _ in range(n_words):
+        _, state = decoder(torch.randn(n_rows, 1, D), state)
+    return decoder, state
+
+
+def storage(tensors) -> list[int]:
+    return [tensor.data_ptr() for pair in tensors for tensor in pair]
+
+
+@torch.no_grad()
+def test_a_reordering_within_clips_copies_no_key():
+    _, state = started(n_rows=6, n_words=3)
+    before = storage(state.memory), storage(state.past)
     within = state.select(torch.tensor([2, 0, 0, 5, 5, 4]))
-    assert within.memory[0][0] is state.memory[0][0]
-    second_clip = state.select(torch.tensor([5, 5, 4]))
-    assert len(second_clip.memory_mask) == 1
-    assert torch.equal(second_clip.memory[1][1][0], state.memory[1][1][1])
-    across = state.select(torch.tensor([2, 3, 0, 5, 5, 4]))
-    assert len(across.memory_mask) == 6
+    assert (storage(within.memory), storage(within.past)) == before
+    assert within.n_rows_per_group == 3
+
+
+@torch.no_grad()
+def test_a_clip_that_leaves_costs_the_copy_of_the_one_that_takes_its_place():
+    _, state = started(n_rows=8, n_words=3, n_clips=4)
+    before = storage(state.memory), storage(state.past)
+    first, last = (state.memory[1][0][clip].clone() for clip in (0, 3))
+    left = state.select(torch.tensor([1, 0, 6, 6, 5, 4]))  # the last clip in place of the second
+    assert (storage(left.memory), storage(left.past)) == before
+    assert torch.equal(left.memory[1][0], torch.stack([first, last, state.memory[1][0][2]]))
+
+
+@torch.no_grad()
+def test_rows_of_one_clip_that_do_not_stand_together_have_keys_of_their_own():
+    _, state = started(n_rows=6, n_words=3)
+    assert len(state.select(torch.tensor([2, 3, 0, 5, 5, 4])).memory_mask) == 6
+    _, state = started(n_rows=6, n_words=3)
+    assert len(state.select(torch.tensor([2, 0, 3, 3, 0, 1, 4, 4])).memory_mask) == 4  # two each
+
+
+@torch.no_grad()
+def test_a_word_is_stored_once_and_room_is_doubled():
+    decoder, state = started(n_rows=6, n_words=1)
+    sizes = set()
+    for _ in range(40):
+        _, state = decoder(torch.randn(6, 1, D), state.select(torch.tensor([2, 0, 0, 5, 5, 4])))
+        sizes.add(state.past[0][0].shape[2])
+    assert state.n_stored == 3 * 41
+    assert len(sizes) <= 4
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("n_first", [1, 4])
+def test_several_first_words_at_once_equal_one_by_one(n_first):
+    decoder, state = started(n_rows=6, n_words=0)
+    words = torch.randn(6, 9, D)
+    expected, _ = decoder(words, state)
+    first, state = decoder(words[:, :n_first], started(n_rows=6, n_words=0)[1])
+    torch.testing.assert_close(first, expected[:, :n_first], atol=1e-5, rtol=0)
+    order = torch.tensor([2, 1, 0, 5, 5, 3])
+    words, expected, state = words[order], expected[order], state.select(order)
+    for t in range(n_first, 9):
+        found, state = decoder(words[:, t, None], state)
+        torch.testing.assert_close(found, expected[:, t, None], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])

@@ -32,10 +32,16 @@ class Memory:
 
 
 class State(Protocol):
-    """What decoding carries from step to step, for N rows (hypotheses)."""
+    """What decoding carries from step to step, for N rows (hypotheses).
+
+    A state serves once: `step` and `select` may write into what it holds.
+    """
 
     def select(self, index: Tensor) -> Self:
-        """Take the rows `index` (N',) int64, in that order, repeats allowed."""
+        """Take the rows `index` (N',) int64, in that order, repeats allowed.
+
+        Cheapest where the rows of a clip stay together and a clip stays in its place.
+        """
 
 
 Padding = Literal["front", "back"]  # the side where zeros stand

@@ -7,7 +7,7 @@ fused attention applies everywhere.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -41,8 +41,8 @@ class Attention(nn.Module):
 
     def keys_values(self, x: Tensor) -> KeysValues:
         """Project what is attended to, (B, M, D)."""
-        keys, values = self.key_value(x).chunk(2, dim=-1)
-        return self._split(keys), self._split(values)
+        both, n_hidden = self.key_value(x), x.shape[-1]
+        return self._split(both[..., :n_hidden]), self._split(both[..., n_hidden:])
 
     def forward(
         self,
@@ -54,15 +54,13 @@ class Attention(nn.Module):
         """Map queries (N, L, D) to (N, L, D).
 
         N may be a multiple n of the attended B rows: rows b * n to b * n + n - 1 attend to row b.
-        `mask` (B, M) bool is True where valid. `causal`: position t attends to positions up to t.
+        `mask` (B, M), or (B, n * L, M) for each query its own, is bool and True where valid.
+        `causal`: position t attends to positions up to t.
         """
         queries = self._split(self.query(x).reshape(len(attended[0]), -1, x.shape[-1]))
-        heads = F.scaled_dot_product_attention(
-            queries,
-            *attended,
-            attn_mask=None if mask is None else mask[:, None, None, :],
-            is_causal=causal,
-        )
+        if mask is not None:
+            mask = mask[:, None, None] if mask.dim() == 2 else mask[:, None]  # one for all heads
+        heads = F.scaled_dot_product_attention(queries, *attended, attn_mask=mask, is_causal=causal)
         return self.output(heads.transpose(1, 2).reshape(x.shape))
 
     def _split(self, x: Tensor) -> Tensor:
@@ -115,50 +113,134 @@ class DecoderLayer(nn.Module):
 
     def project_memory(self, memory: Tensor) -> KeysValues:
         """Project the memory (B, M, D), once per clip."""
-        return self.memory_attention.keys_values(memory)
+        keys, values = self.memory_attention.keys_values(memory)
+        return keys.contiguous(), values.contiguous()  # read at every step
 
     def forward(
-        self, x: Tensor, past: KeysValues | None, memory: KeysValues, memory_mask: Tensor
+        self,
+        x: Tensor,
+        memory: KeysValues,
+        memory_mask: Tensor,
+        past: KeysValues | None = None,
+        past_mask: Tensor | None = None,
     ) -> tuple[Tensor, KeysValues]:
-        """Map (N, L, D), behind the positions `past`, to (N, L, D) and the new past.
+        """Map (N, L, D) to (N, L, D); give the words' keys and values too.
 
-        With a past, L is 1: what follows a cached prefix comes step by step.
+        Without a past, the L are positions from the first on, each seeing those before it. With
+        one, they are the rows of a clip at one position: their keys and values are written into
+        the last L places of the past (N, heads, S, D / heads), and each sees what its `past_mask`
+        (N, L, S) says.
         """
         normed = self.attention_norm(x)
-        keys, values = self.attention.keys_values(normed)
-        if past is not None:
-            keys, values = torch.cat([past[0], keys], dim=2), torch.cat([past[1], values], dim=2)
-        attended = self.attention(normed, (keys, values), causal=past is None)
+        words = self.attention.keys_values(normed)
+        if past is None:
+            attended = self.attention(normed, words, causal=True)
+        else:
+            for stored, new in zip(past, words, strict=True):
+                stored[:, :, -x.shape[1] :] = new
+            attended = self.attention(normed, past, past_mask)
         x = x + self.dropout(attended)
         x = x + self.dropout(self.memory_attention(self.memory_norm(x), memory, memory_mask))
-        return x + self.dropout(self.feedforward(self.feedforward_norm(x))), (keys, values)
+        return x + self.dropout(self.feedforward(self.feedforward_norm(x))), words
 
 
 @dataclass(frozen=True)
 class DecoderState:
     """The keys and values of each layer: of the words so far, and of the memory.
 
-    While all rows of a clip stand together (as a beam search keeps them) they share the memory's.
+    The N rows stand in G groups of n: rows of one clip that stand together, as a beam search keeps
+    them. A group keeps one copy of its memory's keys and values, and its words' are only ever
+    appended: S of them, n per step. Which of them are a row's own past stands in `places`. So a
+    reordering within groups copies nothing but `places`, and groups that leave cost the copies of
+    those that take their place. The buffers are written in place.
     """
 
-    past: list[KeysValues | None]  # N rows; None before the first word
-    memory: list[KeysValues]  # G rows; N is a multiple n of G, as in `Attention`
+    past: list[KeysValues]  # per layer, each (G, heads, room for S and more, D / heads)
+    memory: list[KeysValues]  # per layer, each (G, heads, M, D / heads)
     memory_mask: Tensor  # (G, M)
-    n_rows: int  # N
-    position: int  # of the next word
+    places: Tensor  # (N, position) int64, in 0 .. S - 1
+    n_stored: int  # S
+
+    @property
+    def n_rows_per_group(self) -> int:
+        """Count the rows n of a group."""
+        return len(self.places) // len(self.memory_mask)
+
+    @property
+    def position(self) -> int:
+        """Give the position of the next word."""
+        return self.places.shape[1]
 
     def select(self, index: Tensor) -> "DecoderState":
         """Take the rows `index` (N',) int64."""
-        n_groups = len(self.memory_mask)
-        n = self.n_rows // n_groups
-        groups = index.div(n, rounding_mode="floor")  # of the memory, per new row
-        if len(index) % n == 0 and bool((groups.view(-1, n) == groups[::n, None]).all()):
-            groups = groups[::n]
-        past = [pair and (pair[0][index], pair[1][index]) for pair in self.past]
-        memory, mask = self.memory, self.memory_mask
-        if groups.tolist() != list(range(n_groups)):
-            memory, mask = [(k[groups], v[groups]) for k, v in memory], mask[groups]
-        return DecoderState(past, memory, mask, len(index), self.position)
+        groups, counts = torch.unique_consecutive(
+            index.div(self.n_rows_per_group, rounding_mode="floor"), return_counts=True
+        )
+        n_rows_per_group = math.gcd(*counts.tolist())
+        groups = groups.repeat_interleave(counts // n_rows_per_group)
+
+        moved = (groups != torch.arange(len(groups), device=groups.device)).nonzero()[:, 0]
+        places = self.places[index]
+        if len(moved) == 0 and len(groups) == len(self.memory_mask):
+            return replace(self, places=places)
+
+        def take(stored: Tensor) -> Tensor:
+            if len(groups) > len(stored):
+                return stored[groups]
+            stored[moved] = stored[groups[moved]]
+            return stored[: len(groups)]
+
+        return DecoderState(
+            [(take(keys), take(values)) for keys, values in self._by_group().past],
+            [(take(keys), take(values)) for keys, values in self.memory],
+            take(self.memory_mask.clone()),  # the caller's, and small
+            places,
+            self.n_stored,
+        )
+
+    def first(self, words: list[KeysValues]) -> "DecoderState":
+        """Store the first words' keys and values, each (N, heads, L, D / heads)."""
+        n, n_positions = self.n_rows_per_group, words[0][0].shape[2]
+        own = torch.arange(n * n_positions, device=self.places.device).view(n, n_positions)
+        places = own.repeat(len(self.memory_mask), 1)
+        return replace(self, past=words, places=places, n_stored=n * n_positions)
+
+    def _by_group(self) -> "DecoderState":
+        """Bring the first words of a group together: training, which needs no state, does not."""
+        n_groups, n = len(self.memory_mask), self.n_rows_per_group
+        if not self.past or len(self.past[0][0]) == n_groups:
+            return self
+
+        def join(rows: Tensor) -> Tensor:
+            return rows.unflatten(0, (n_groups, n)).transpose(1, 2).flatten(2, 3)
+
+        return replace(self, past=[(join(keys), join(values)) for keys, values in self.past])
+
+    def with_room(self) -> "DecoderState":
+        """Make a place for the next word of each row."""
+        n_groups, n = len(self.memory_mask), self.n_rows_per_group
+        new = self.n_stored + torch.arange(n, device=self.places.device).repeat(n_groups)
+        places = torch.cat([self.places, new[:, None]], dim=1)
+        n_stored = self.n_stored + n
+        past = self._by_group().past
+        if past[0][0].shape[2] < n_stored:
+            room = max(2 * n_stored, 8 * n)  # doubled when full: a word is copied once on average
+            past = [(self._grown(keys, room), self._grown(values, room)) for keys, values in past]
+        return replace(self, past=past, places=places, n_stored=n_stored)
+
+    def _grown(self, stored: Tensor, room: int) -> Tensor:
+        n_groups, n_heads, _, n_hidden = stored.shape
+        grown = stored.new_empty(n_groups, n_heads, room, n_hidden)
+        grown[:, :, : self.n_stored] = stored[:, :, : self.n_stored]
+        return grown
+
+    def mask(self) -> Tensor | None:
+        """Mark each row's own past among its group's: (G, n, S); None where all of it is."""
+        if self.n_stored == self.position:
+            return None
+        own = self.places.new_zeros(len(self.places), self.n_stored, dtype=torch.bool)
+        own.scatter_(1, self.places, True)
+        return own.view(len(self.memory_mask), self.n_rows_per_group, self.n_stored)
 
 
 class Decoder(nn.Module):
@@ -179,18 +261,24 @@ class Decoder(nn.Module):
         projected = [
             layer.project_memory(memory) for layer in cast(Iterable[DecoderLayer], self.layers)
         ]
-        return DecoderState([None] * len(self.layers), projected, memory_mask, n_rows, 0)
+        places = torch.empty((n_rows, 0), dtype=torch.int64, device=memory.device)
+        return DecoderState([], projected, memory_mask, places, 0)
 
     def forward(self, embedded: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Feed embedded words (N, L, D), any L to a new state, else 1: give (N, L, D), state."""
         n_positions, n_hidden = embedded.shape[1:]
         x = embedded + sinusoids(state.position, n_positions, n_hidden, embedded.device)
         x = self.dropout(x)
-        past: list[KeysValues | None] = []
-        for layer, before, memory in zip(self.layers, state.past, state.memory, strict=True):
-            x, after = layer(x, before, memory, state.memory_mask)
-            past.append(after)
-        position = state.position + n_positions
-        return self.norm(x), DecoderState(
-            past, state.memory, state.memory_mask, state.n_rows, position
-        )
+        if state.position == 0:
+            words = []
+            for layer, memory in zip(self.layers, state.memory, strict=True):
+                x, keys_values = layer(x, memory, state.memory_mask)
+                words.append(keys_values)
+            return self.norm(x), state.first(words)
+        state = state.with_room()
+        mask = state.mask()
+        x = x.reshape(len(state.memory_mask), state.n_rows_per_group, n_hidden)
+        for layer, stored, memory in zip(self.layers, state.past, state.memory, strict=True):
+            past = [each[:, :, : state.n_stored] for each in stored]
+            x, _ = layer(x, memory, state.memory_mask, past, mask)
+        return self.norm(x).view(embedded.shape), state
