@@ -79,6 +79,8 @@ def test_the_split_is_worked_out_once(corpus, tmp_path, monkeypatch):
         rows = [[name, "One", "Two"] for name in reversed(NAMES)]
         write_csv(Path(corpus["captions"]), rows)  # another order is no other corpus
         assert folder.folder_splits(corpus) == splits
+        corpus["split"] = dict(reversed(SPLIT.items()))
+        assert folder.folder_splits(corpus) == splits
         for change in ({"seed": 2}, {"validation": 0.3}):
             with pytest.raises(TypeError):  # None is called: it would be worked out anew
                 folder.folder_splits({**corpus, "split": {**SPLIT, **change}})

@@ -144,18 +144,33 @@ def _rows_of_file(settings: Mapping[str, Any], split: str) -> list[CaptionRow]:
 def _rows_of_one_file(settings: Mapping[str, Any]) -> dict[str, list[CaptionRow]]:
     """Read the one CSV and part it by its column `split`, or by its words without one."""
     path = settings["captions"]
-    rows = _read(path, settings.get("n_captions"), split_column=True)
-    if not rows[0].split:
-        held_out = {split: settings["split"][split] for split in ("validation", "evaluation")}
-        split_of = _split_by_words(path, rows, shares_of(held_out), settings["split"]["seed"])
-        rows = [replace(row, split=split_of[row.file_name]) for row in rows]
-    elif isinstance(settings["audio"], str):
-        counts = Counter(row.file_name for row in rows)
+    parted = _parted(
+        path, settings.get("n_captions"), _state(path), tuple(settings.get("split", {}).items())
+    )
+    if isinstance(settings["audio"], str):
+        counts = Counter(row.file_name for rows in parted.values() for row in rows)
         if twice := [name for name, count in counts.items() if count > 1]:
             raise InputError(
                 f"{path}: {', '.join(map(repr, twice[:10]))} in two splits, expected every file of "
                 "the one audio folder in one split only: remove a row, or give a folder per split"
             )
+    return parted
+
+
+@lru_cache(maxsize=16)
+def _parted(
+    path: str,
+    n_captions: int | None,
+    state: tuple[int, int],
+    to_split: tuple[tuple[str, float], ...],
+) -> dict[str, list[CaptionRow]]:
+    """Give the rows of a CSV by their split; `to_split` is the corpus's key `split`."""
+    rows = _read(path, n_captions, split_column=True)
+    if not rows[0].split:
+        wanted = dict(to_split)
+        held_out = {split: wanted[split] for split in ("validation", "evaluation")}
+        split_of = _split_by_words(path, rows, shares_of(held_out), int(wanted["seed"]))
+        rows = [replace(row, split=split_of[row.file_name]) for row in rows]
     by_split: dict[str, list[CaptionRow]] = {}
     for row in rows:
         by_split.setdefault(row.split, []).append(row)
@@ -191,12 +206,7 @@ def _split_by_words(
 
 def _read(path: str, n_captions: int | None, split_column: bool) -> list[CaptionRow]:
     """Read a CSV once per state of the file: building the graph asks many times."""
-    try:
-        status = Path(path).stat()
-        state = (status.st_mtime_ns, status.st_size)
-    except OSError:
-        state = (0, 0)
-    return _read_state(path, n_captions, split_column, state)
+    return _read_state(path, n_captions, split_column, _state(path))
 
 
 @lru_cache(maxsize=16)
@@ -204,3 +214,12 @@ def _read_state(
     path: str, n_captions: int | None, split_column: bool, state: tuple[int, int]
 ) -> list[CaptionRow]:
     return read_captions_csv(path, n_captions, split_column)
+
+
+def _state(path: str) -> tuple[int, int]:
+    """Tell one state of a file from another."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size
