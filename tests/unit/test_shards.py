@@ -2,9 +2,11 @@
 
 import json
 import pickle
+import random
 import subprocess
 import sys
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+import yaml
 
-from captioner.audio.frontends import Heard
+from captioner.audio.frontends import Heard, build_frontend
 from captioner.corpus.shards import shard_of
 from captioner.corpus.tables import Clip
 from captioner.errors import InputError
@@ -39,14 +42,34 @@ class Framed:
     weights_md5 = ""
     batch_s = 0.0
 
-    def __init__(self, **settings):
-        self.settings = {"kind": "framed", "storage": "float32"} | settings
+    def __init__(self, storage="float32", **settings):
+        self.settings = {"kind": "framed", "storage": storage} | settings
 
     def __call__(self, waveform):
         return waveform[: len(waveform) // 2 * 2].reshape(-1, 2)
 
     def hear(self, waveforms):
         return [Heard(self(waveform), None) for waveform in waveforms]
+
+
+class Tagging(Framed):
+    """A front-end with tags, which takes batches."""
+
+    tags = ("Rain", "Wind", "Dog")
+    weights_md5 = "0123abcd"
+
+    def __init__(self, batch_s=1.0):
+        super().__init__()
+        self.batch_s = batch_s
+        self.batches = []
+
+    @staticmethod
+    def tags_of(features):
+        return np.abs([features.mean(), features.max(), features.min()])
+
+    def hear(self, waveforms):
+        self.batches.append([len(waveform) for waveform in waveforms])
+        return [Heard(self(w), self.tags_of(self(w))) for w in waveforms]
 
 
 @pytest.fixture
@@ -87,21 +110,109 @@ def test_every_clip_is_in_its_shard_once(tmp_path, clips, n_shards):
     assert "absent.wav" not in store
 
 
-def test_a_stranger_reads_a_shard(tmp_path, clips):
-    write_shard(clips, 0, 1, Framed(alpha=0.5, name="été"), tmp_path / "0.parquet")
+@pytest.mark.parametrize("storage", ["float32", "float16"])
+def test_a_stranger_reads_a_shard(tmp_path, clips, storage):
+    """By Parquet's own metadata, as `captioner.store.schema` describes: pyarrow and numpy alone."""
+    write_shard(clips, 0, 1, Framed(storage, name="été"), tmp_path / "0.parquet")
     table = pq.read_table(tmp_path / "0.parquet")
     assert table.schema.names == ["file_name", "n_frames", "features"]
     assert table.schema.types == [pa.string(), pa.int32(), pa.binary()]
-    assert json.loads(table.schema.metadata[b"captioner"]) == {
-        "frontend": {"kind": "framed", "storage": "float32", "alpha": 0.5, "name": "été"},
+    made = json.loads(table.schema.metadata[b"captioner"])
+    assert made == {
+        "frontend": {"kind": "framed", "storage": storage, "name": "été"},
         "n_features": 2,
-        "dtype": "float32",
+        "dtype": storage,
         "tags": [],
         "weights_md5": "",
     }
-    row = table.slice(3, 1).to_pylist()[0]
-    values = np.frombuffer(row["features"], "<f4").reshape(row["n_frames"], -1)
-    assert (values == expected(clips[3])).all()
+    for row, clip in zip(table.to_pylist(), clips, strict=True):
+        values = np.frombuffer(row["features"], made["dtype"])
+        values = values.reshape(row["n_frames"], made["n_features"])
+        assert row["file_name"] == clip.file_name
+        assert (values == expected(clip).astype(storage)).all()
+
+
+def test_a_stranger_reads_tags(tmp_path, clips):
+    write_shard(clips, 0, 1, Tagging(), tmp_path / "0.parquet")
+    table = pq.read_table(tmp_path / "0.parquet")
+    made = json.loads(table.schema.metadata[b"captioner"])
+    assert (made["tags"], made["weights_md5"]) == (["Rain", "Wind", "Dog"], "0123abcd")
+    for row in table.to_pylist():
+        clip = next(clip for clip in clips if clip.file_name == row["file_name"])
+        tags = np.frombuffer(row["tags"], "float16")
+        assert tags == pytest.approx(Tagging.tags_of(expected(clip)), abs=2**-12)
+
+
+def test_tags_come_with_the_features(tmp_path, clips):
+    write_shard(clips, 0, 1, Tagging(), tmp_path / "0.parquet")
+    store = FeatureStore([tmp_path / "0.parquet"])
+    assert store.tag_names == ("Rain", "Wind", "Dog")
+    for clip in clips:
+        assert (store[clip.file_name] == expected(clip)).all()
+        tags = store.tags(clip.file_name)
+        assert tags.dtype == np.float32
+        assert tags == pytest.approx(Tagging.tags_of(expected(clip)), abs=2**-12)
+    write_shard(clips, 0, 1, Framed(), tmp_path / "0.parquet")
+    store = FeatureStore([tmp_path / "0.parquet"])
+    assert store.tag_names == ()
+    assert store.tags(ODD_NAMES[0]) is None
+
+
+def test_a_batch_holds_clips_of_similar_length(tmp_path, clips):
+    lengths = [len(expected(clip)) * 2 / 100 for clip in clips]
+    clips = [replace(clip, duration_s=s) for clip, s in zip(clips, lengths, strict=True)]
+    shuffled = random.Random(1).sample(clips, len(clips))
+    frontend = Tagging(batch_s=2.5)
+    write_shard(shuffled, 0, 1, frontend, tmp_path / "0.parquet")
+    for batch in frontend.batches:
+        assert len(batch) * max(batch) <= 250
+    in_order = [length for batch in frontend.batches for length in batch]
+    assert in_order == sorted(len(expected(clip)) * 2 for clip in clips)
+    assert len(frontend.batches) < len(clips) / 2
+    assert len(FeatureStore([tmp_path / "0.parquet"])) == len(clips)
+
+
+def test_a_clip_longer_than_a_batch_comes_alone(tmp_path, clips):
+    frontend = Tagging(batch_s=0.001)
+    write_shard(clips, 0, 1, frontend, tmp_path / "0.parquet")
+    assert [len(batch) for batch in frontend.batches] == [1] * len(clips)
+
+
+@pytest.mark.parametrize(("scale", "largest"), [("natural", 2**-7), ("decibel", 2**-5)])
+def test_float16_is_near_enough(tmp_path, repository, scale, largest):
+    """Log-mels lie between the floor of 1e-10 (-23.03, -100 dB) and about 64 dB: the error is half
+    a step of float16 at the largest value."""
+    path = repository / "config" / "frontends" / "logmel-dcase.yaml"
+    settings = yaml.safe_load(path.read_text(encoding="utf-8")) | {"scale": scale}
+    frontend = build_frontend(settings)
+    half = build_frontend(settings | {"storage": "float16"})
+    rng = np.random.default_rng(1)
+    made = []
+    for index, level in enumerate((0, 1e-5, 1e-3, 0.03, 1, 30)):
+        signal = np.clip(level * rng.normal(size=60_000) * np.linspace(0, 1, 60_000), -1, 1)
+        path = tmp_path / f"{index}.wav"
+        soundfile.write(path, signal, 44100)
+        made.append(Clip(path.name, str(path), path.stat().st_size, 1.4, 44100, 1))
+    write_shard(made, 0, 1, frontend, tmp_path / "whole.parquet")
+    write_shard(made, 0, 1, half, tmp_path / "half.parquet")
+    whole, stored = (
+        FeatureStore([tmp_path / "whole.parquet"]),
+        FeatureStore([tmp_path / "half.parquet"]),
+    )
+    errors = [abs(stored[clip.file_name] - whole[clip.file_name]).max() for clip in made]
+    assert stored["1.wav"].dtype == np.float32
+    assert largest / 4 < max(errors) <= largest
+
+
+def test_features_beyond_float16_are_named(tmp_path, clips):
+    class Loud(Framed):
+        def hear(self, waveforms):
+            return [Heard(np.full((2, 2), 1e5, np.float32), None) for _ in waveforms]
+
+    with pytest.raises(InputError, match=r"a\.b\.c\.wav: found features up to 1e\+05"):
+        write_shard(clips, 0, 1, Loud("float16"), tmp_path / "0.parquet")
+    assert not (tmp_path / "0.parquet").exists()
+    write_shard(clips, 0, 1, Loud(), tmp_path / "0.parquet")
 
 
 def test_a_store_is_pickled(tmp_path, clips):
@@ -192,6 +303,12 @@ def test_shards_of_two_frontends_are_refused(tmp_path, clips):
     write_shard(clips[:4], 0, 1, Framed(), tmp_path / "0.parquet")
     write_shard(clips[4:], 0, 1, Framed(alpha=1), tmp_path / "1.parquet")
     with pytest.raises(InputError, match=r"1\.parquet: found features made with .*'alpha': 1"):
+        FeatureStore([tmp_path / "0.parquet", tmp_path / "1.parquet"])
+    frontend = Tagging()
+    write_shard(clips[:4], 0, 1, frontend, tmp_path / "0.parquet")
+    frontend.weights_md5 = "ffff"
+    write_shard(clips[4:], 0, 1, frontend, tmp_path / "1.parquet")
+    with pytest.raises(InputError, match=r"the weights ffff, expected .* and 0123abcd"):
         FeatureStore([tmp_path / "0.parquet", tmp_path / "1.parquet"])
 
 
