@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import json
 import logging
@@ -8,6 +9,7 @@ import pytest
 from captioner.corpus import fetch as fetch_module
 from captioner.corpus import zenodo
 from captioner.corpus.fetch import fetch, place
+from captioner.corpus.part import Part
 from captioner.corpus.registry import Entry
 from captioner.corpus.transfer import UnavailableError
 from captioner.corpus.zenodo import Pin, pin_path
@@ -291,3 +293,34 @@ def test_a_file_that_is_its_own_output_stays(source, folder):
     place(stored, stored)
     place(stored, stored, keep=False)
     assert stored.read_bytes() == PAYLOAD and not stored.is_symlink()
+
+
+@pytest.mark.parametrize("fault", [errno.EIO, errno.ENOSPC])
+def test_a_disk_that_fails(source, folder, monkeypatch, fault):
+    """A folder that cannot be read is passed over; a full disk ends it. No half copy is left."""
+    append = Part.append
+
+    def fail_once(part, data):
+        append(part, data[:100])
+        monkeypatch.setattr(Part, "append", append)
+        raise OSError(fault, os.strerror(fault))
+
+    monkeypatch.setattr(Part, "append", fail_once)
+    wanted = entry(source.as_uri())
+    if fault == errno.EIO:
+        path = fetch(wanted, folder, mirrors=[str(source.parent)])
+        assert path.read_bytes() == PAYLOAD
+        assert beside(path) == []
+    else:
+        with pytest.raises(InputError, match=r"No space left on device.*; nothing is kept"):
+            fetch(wanted, folder, mirrors=[str(source.parent)])
+        assert list((folder / MD5).iterdir()) == []
+
+
+def test_a_disk_that_always_fails_is_named(source, folder, monkeypatch):
+    def fail(part, data):
+        raise OSError(errno.EIO, "Input/output error", "the disk")
+
+    monkeypatch.setattr(Part, "append", fail)
+    with pytest.raises(InputError, match=r"Input/output error: 'the disk'"):
+        fetch(entry(source.as_uri()), folder)

@@ -64,32 +64,25 @@ def fetch(
     destination.parent.mkdir(parents=True, exist_ok=True)
     lock = folder / LOCKS / entry.key / f"{entry.file}.lock"
     with exclusive(lock, entry.file):
-        return _Fetch(entry, folder, destination, mirrors, offline, registry, api).run()
+        return _Fetch(entry, folder, mirrors, offline, registry, api).run()
 
 
+@dataclass
 class _Fetch:
-    """One file, by the only process that may write it now."""
+    """One file, by the only process that may write it now; the fields are those of `fetch`."""
 
-    def __init__(
-        self,
-        entry: Entry,
-        folder: Path,
-        destination: Path,
-        mirrors: Sequence[str],
-        offline: bool,
-        registry: Sequence[Entry],
-        api: str,
-    ):
-        self._entry = entry
-        self._folder = folder
-        self._destination = destination
-        self._mirrors = mirrors
-        self._offline = offline
-        self._registry = registry
-        self._api = api
+    entry: Entry
+    folder: Path
+    mirrors: Sequence[str]
+    offline: bool
+    registry: Sequence[Entry]
+    api: str
+
+    def __post_init__(self) -> None:
+        self._destination = self.folder / self.entry.key / self.entry.file
         self._asked = False
-        self._pin = zenodo.read_pin(destination)  # of whoever held the lock before, perhaps
-        self._known = _known(entry, self._pin)
+        self._pin = zenodo.read_pin(self._destination)  # written while we waited, perhaps
+        self._known = _known(self.entry, self._pin)
 
     def run(self) -> Path:
         if not self._known.md5:
@@ -100,50 +93,51 @@ class _Fetch:
             self._set_aside()
         answers = []
         for source in self._sources():
+            log.info("%s: from %s", self.entry.file, source)
             try:
                 if _is_local(source):
                     self._copy(Path(url2pathname(urlsplit(source).path)))
                 else:
-                    if source == self._entry.url and self._is_to_be_asked():
+                    if source == self.entry.url and self._is_to_be_asked():
                         self._ask()
                     self._download(source)
             except UnavailableError as answer:
                 answers.append(f"  {source}: {answer}")
-                log.warning("%s from %s: %s", self._entry.file, source, answer)
+                log.warning("%s from %s: %s", self.entry.file, source, answer)
             except OSError as error:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT):
                     raise _disk_full(error, self._destination) from error
-                raise
+                answers.append(f"  {source}: {error}")
             else:
                 log.info("%s is there, md5 %s", self._destination, self._known.md5)
                 return self._destination
-        raise self._missing() if self._offline else self._failure(answers)
+        raise self._missing() if self.offline else self._failure(answers)
 
     def _sources(self) -> Iterator[str]:
         """Yield the addresses of the file in the order to try them; no http one when offline."""
-        entry = self._entry
-        record = self._folder / f"zenodo-{entry.zenodo_record}"  # before its md5 was registered
+        entry = self.entry
+        record = self.folder / f"zenodo-{entry.zenodo_record}"  # before its md5 was registered
         if (record / entry.file).exists() and record != self._destination.parent:
             yield (record / entry.file).absolute().as_uri()
-        for source in [*(_address(mirror, entry) for mirror in self._mirrors), entry.url]:
-            if _is_local(source) or not self._offline:
+        for source in [*(_address(mirror, entry) for mirror in self.mirrors), entry.url]:
+            if _is_local(source) or not self.offline:
                 yield source
 
     def _is_to_be_asked(self) -> bool:
         """Before a transfer from Zenodo: a pin is compared with what the record says now."""
-        entry = self._entry
+        entry = self.entry
         stated = entry.md5 and entry.size_bytes is not None
         return bool(entry.zenodo_record and not stated and not self._asked)
 
     def _ask(self) -> None:
         """Ask Zenodo what the registry does not state, and pin it."""
-        entry, pin = self._entry, self._pin
+        entry, pin = self.entry, self._pin
         self._asked = True
-        if self._offline:
+        if self.offline:
             raise self._missing()
         attempts = 1 if self._known.md5 else ATTEMPTS  # the size alone is worth no waiting
         try:
-            answer = zenodo.ask_record(str(entry.zenodo_record), entry.file, self._api, attempts)
+            answer = zenodo.ask_record(str(entry.zenodo_record), entry.file, self.api, attempts)
         except UnavailableError as fault:
             if not self._known.md5:
                 raise InputError(
@@ -191,17 +185,19 @@ class _Fetch:
         with (
             source.open("rb") as read,
             Part(self._destination.with_name(self._destination.name + ".copy")) as part,
-            Progress(size, self._entry.file, "B", scale=True) as progress,
+            Progress(size, self.entry.file, "B", scale=True) as progress,
         ):
-            part.restart()
-            while chunk := read.read(CHUNK_BYTES):
-                part.append(chunk)
-                progress.advance(len(chunk))
-            found = part.finish()
-            if found != known.md5:
+            try:
+                part.restart()
+                while chunk := read.read(CHUNK_BYTES):
+                    part.append(chunk)
+                    progress.advance(len(chunk))
+                found = part.finish()
+                if found != known.md5:
+                    raise UnavailableError(f"the file there has md5 {found}, expected {known.md5}")
+                part.rename(self._destination)
+            finally:
                 part.discard()
-                raise UnavailableError(f"the file there has md5 {found}, expected {known.md5}")
-            part.rename(self._destination)
 
     def _download(self, url: str) -> None:
         """Fetch by HTTP; what was pieced together wrongly is fetched once more, whole."""
@@ -209,8 +205,8 @@ class _Fetch:
         known = self._known
         for _ in range(2):
             host = urlsplit(url).netloc
-            with connection(self._folder / LOCKS, host), Part(path) as part:
-                download(url, part, self._entry.file, known.size_bytes, self._need)
+            with connection(self.folder / LOCKS, host), Part(path) as part:
+                download(url, part, self.entry.file, known.size_bytes, self._need)
                 found = part.finish()
                 if found == known.md5:
                     return part.rename(self._destination)
@@ -218,7 +214,7 @@ class _Fetch:
             if not part.resumed:
                 break
             log.warning(
-                "%s: md5 %s after a resume; fetched once more, whole", self._entry.file, found
+                "%s: md5 %s after a resume; fetched once more, whole", self.entry.file, found
             )
         raise UnavailableError(
             f"the file there has md5 {found}, expected {known.md5} ({known.told_by})"
@@ -227,23 +223,23 @@ class _Fetch:
     def _need(self, size: int, missing: int) -> None:
         """Check that there is room for what is missing, and for what the archive unpacks to."""
         needs = {self._destination.parent: float(missing)}
-        audio = self._folder.parent / AUDIO
-        if self._entry.kind == "audio_archive":
-            same = not audio.exists() or audio.stat().st_dev == self._folder.stat().st_dev
+        audio = self.folder.parent / AUDIO
+        if self.entry.kind == "audio_archive":
+            same = not audio.exists() or audio.stat().st_dev == self.folder.stat().st_dev
             place = self._destination.parent if same else audio
             needs[place] = needs.get(place, 0) + UNPACKED_RATIO * size
         for place, needed in needs.items():
             free = shutil.disk_usage(place).free
             if needed > free:
                 raise InputError(
-                    f"{place} has {_readable(free)} free; {self._entry.file} needs "
+                    f"{place} has {_readable(free)} free; {self.entry.file} needs "
                     f"{_readable(needed)}: {_readable(missing)} to come"
                     + (f", {_readable(needed - missing)} unpacked" if needed > missing else "")
                     + ".\nWhat to do: make room and start again; what has come is kept"
                 )
 
     def _failure(self, answers: list[str]) -> InputError:
-        entry = self._entry
+        entry = self.entry
         return InputError(
             f"{entry.file} could not be fetched\n  url: {entry.url}\n  md5: {self._known.md5}\n"
             + "".join(f"{answer}\n" for answer in answers)
@@ -253,10 +249,10 @@ class _Fetch:
 
     def _missing(self) -> InputError:
         """Name every file of the registry that is not there: who fetches them does it once."""
-        missing = [e for e in self._registry if e != self._entry and not self._is_at_hand(e)]
+        missing = [e for e in self.registry if e != self.entry and not self._is_at_hand(e)]
         told = []
-        for entry in [self._entry, *missing]:
-            place = self._folder / entry.key / entry.file
+        for entry in [self.entry, *missing]:
+            place = self.folder / entry.key / entry.file
             known = _known(entry, zenodo.read_pin(place))
             told.append(
                 f"  {entry.file}\n    url: {entry.url}\n    md5: {known.md5 or _UNKNOWN_MD5}\n"
@@ -269,9 +265,9 @@ class _Fetch:
         )
 
     def _is_at_hand(self, entry: Entry) -> bool:
-        addresses = [_address(mirror, entry) for mirror in self._mirrors] + [entry.url]
+        addresses = [_address(mirror, entry) for mirror in self.mirrors] + [entry.url]
         places = [Path(url2pathname(urlsplit(a).path)) for a in addresses if _is_local(a)]
-        return any(path.exists() for path in [self._folder / entry.key / entry.file, *places])
+        return any(path.exists() for path in [self.folder / entry.key / entry.file, *places])
 
 
 _UNKNOWN_MD5 = "not known: fetch it online once, or write it into the registry"
