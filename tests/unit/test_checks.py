@@ -1,5 +1,7 @@
 import json
+import runpy
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from captioner.corpus.checks import SplitTables, check_split, raise_on_errors
 from captioner.corpus.clips import tabulate_folders
 from captioner.corpus.clotho import read_annotations
 from captioner.corpus.expectations import Expectations, expectations_of
-from captioner.corpus.tables import Annotation, Clip
+from captioner.corpus.tables import Annotation, Clip, write_annotations, write_clips
 from captioner.errors import InputError
 from captioner.settings import read_yaml
 
@@ -335,3 +337,37 @@ def test_a_clip_of_the_disk_has_the_measures_of_its_samples(tmp_path):
         LENGTHS,
     )
     assert set(levels(report).values()) == {"ok"}
+
+
+def test_the_rules_script(tmp_path, repository):
+    broken = Clip("broken.wav", "x", 9, 0.0, 0, 0, fault="broken.wav: found a file cut short")
+    write_clips(tmp_path / "c", [clip("a.wav", digest="1"), broken])
+    write_annotations(tmp_path / "a", [Annotation(n, ("x",)) for n in ("a.wav", "broken.wav")])
+    write_clips(tmp_path / "other c", [clip("b.wav", digest="1")])
+    write_annotations(tmp_path / "other a", [Annotation("b.wav", ("x",))])
+    script = runpy.run_path(str(repository / "workflow/scripts/check_split.py"))
+    script["main"].__globals__["start_logging"] = lambda path: None
+    settings = {"expected": {"n_clips": {"evaluation": 2}}, "n_captions": 1}
+    job = SimpleNamespace(
+        log=[str(tmp_path / "log")],
+        wildcards=SimpleNamespace(corpus="x", split="evaluation"),
+        params=SimpleNamespace(settings=settings, others=["development"]),
+        input=SimpleNamespace(
+            clips=tmp_path / "c",
+            annotations=tmp_path / "a",
+            other_clips=[tmp_path / "other c"],
+            other_annotations=[tmp_path / "other a"],
+        ),
+        output=SimpleNamespace(checks=tmp_path / "checks.json"),
+    )
+    script["main"](job)
+    found = levels(json.loads((tmp_path / "checks.json").read_text()))
+    assert {name for name, level in found.items() if level != "ok"} == {
+        "damaged clips",
+        "overlap by samples",
+    }
+    job.params.settings = {**settings, "n_captions": 2}
+    job.output.checks = tmp_path / "second.json"
+    with pytest.raises(InputError, match="captions per clip: expected 2; found 2 otherwise"):
+        script["main"](job)
+    assert not (tmp_path / "second.json").exists()

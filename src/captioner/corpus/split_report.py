@@ -36,7 +36,7 @@ def report_split(
 
     The mean deviation is over all splits and all words of two clips or more.
     """
-    labels, _ = label_matrix([captions[name] for names in parted.values() for name in names])
+    labels = label_matrix([captions[name] for names in parted.values() for name in names])
     sizes = np.array([len(names) for names in parted.values()])
     split_of = np.repeat(np.arange(len(sizes)), sizes)
     found = np.stack([labels[split_of == s].sum(axis=0) for s in range(len(sizes))], axis=1)

@@ -20,6 +20,7 @@ import numpy as np
 from scipy import sparse
 
 from captioner.corpus.splits import split_sizes
+from captioner.job import Progress
 from captioner.text.normalisation import tokenize
 
 TEXT_RULE = "task"
@@ -44,14 +45,15 @@ def stratified_split(
     or nothing is left for development.
     """
     sizes = split_sizes(len(captions), shares)
-    best: _Assignment | None = None
-    for attempt in range(N_ATTEMPTS if len(captions) < TINY else 1):
-        names = hash_order(captions, f"{seed}/{attempt}" if attempt else f"{seed}")
-        labels, _ = label_matrix([captions[name] for name in names])
-        found = _Assignment(labels, sizes)
-        found.improve()
-        if best is None or found.cost() < best.cost():
-            best, parted = found, _named(names, found.split_of, sizes)
+    n_attempts = N_ATTEMPTS if len(captions) < TINY else 1
+    lowest = None
+    with Progress(n_attempts * MAX_PASSES, "Splitting by words", "pass") as progress:
+        for attempt in range(n_attempts):
+            names = hash_order(captions, f"{seed}/{attempt}" if attempt else f"{seed}")
+            found = _Assignment(label_matrix([captions[name] for name in names]), sizes)
+            found.improve(progress)
+            if lowest is None or found.cost() < lowest:
+                lowest, parted = found.cost(), _named(names, found.split_of, sizes)
     return parted
 
 
@@ -74,15 +76,15 @@ def hash_order(file_names: Mapping[str, object] | Sequence[str], seed: str) -> l
     return sorted(file_names, key=rank)
 
 
-def label_matrix(captions: Sequence[Sequence[str]]) -> tuple[sparse.csr_array, list[str]]:
-    """Give which clip has which word: ones (n_clips, n_words) int64, and the words, sorted."""
+def label_matrix(captions: Sequence[Sequence[str]]) -> sparse.csr_array:
+    """Give which clip has which word, by the text rules: ones (n_clips, n_words) int64."""
     held = [sorted({w for caption in c for w in tokenize(caption, TEXT_RULE)}) for c in captions]
     words = sorted({word for clip in held for word in clip})
     index = {word: number for number, word in enumerate(words)}
     columns = np.array([index[word] for clip in held for word in clip], dtype=np.int64)
     starts = np.cumsum([0, *map(len, held)])
     ones = np.ones(len(columns), dtype=np.int64)
-    return sparse.csr_array((ones, columns, starts), shape=(len(held), len(words))), words
+    return sparse.csr_array((ones, columns, starts), shape=(len(held), len(words)))
 
 
 def _named(
@@ -143,12 +145,12 @@ class _Assignment:
             word = int(np.where(left, left, np.iinfo(left.dtype).max).argmin())
             clips = np.sort(by_word.indices[by_word.indptr[word] : by_word.indptr[word + 1]])
             for clip in clips[self.split_of[clips] < 0]:
-                here, elsewhere = self.found[word, self.development], self.found[word].sum()
+                here, anywhere = self.found[word, self.development], self.found[word].sum()
                 allowed = room > 0
                 if here == 0 and room[self.development]:
                     allowed[:] = False
                     allowed[self.development] = True
-                elif here == elsewhere and left[word] == 1 and allowed.sum() > 1:
+                elif here == anywhere and left[word] == 1 and allowed.sum() > 1:
                     allowed[self.development] = False
                 # Ties of the word go to the split with the most room, as in the paper.
                 split = np.lexsort((-room, -wanted[word], ~allowed))[0]
@@ -161,7 +163,7 @@ class _Assignment:
         wordless = np.flatnonzero(self.split_of < 0)
         self.split_of[wordless] = np.repeat(np.arange(len(room)), room)
 
-    def improve(self) -> None:
+    def improve(self, progress: Progress) -> None:
         """Swap clips of two splits while that lowers the cost, `MAX_PASSES` times round at most.
 
         Each pass compares each block of one split's clips with one block of the other's, the next
@@ -178,6 +180,7 @@ class _Assignment:
                     theirs = blocks[(number + turn) % len(blocks)]
                     theirs = theirs[self.split_of[theirs] == other]  # of those not swapped yet
                     n_swapped += self._swap_best(one, first[at : at + BLOCK], other, theirs)
+            progress.advance()
             n_idle = 0 if n_swapped else n_idle + 1
             if n_idle == n_rounds:
                 break
