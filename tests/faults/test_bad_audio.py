@@ -115,7 +115,7 @@ def test_damaged_files_are_skipped_where_the_corpus_says_so(tmp_path, caplog):
         assert (clip.duration_s, clip.digest) == (0, "")
         assert str(tmp_path / name) in clip.fault
         assert str(tmp_path / name) in caplog.text
-    assert "3 clips are damaged and left out" in caplog.text
+    assert "Damaged clips, left out: 3" in caplog.text
     with pytest.raises(InputError) as error:
         list(tabulate_folders([tmp_path]))
     assert sorted(name for name in faulty if name in str(error.value)) == sorted(faulty)

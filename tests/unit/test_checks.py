@@ -193,7 +193,7 @@ def test_damaged_clips_are_a_warning_and_count_as_published():
     found = {name: level for name, level in levels(report).items() if level != "ok"}
     assert found == {"damaged clips": "warning"}
     assert offenders(report, "damaged clips")[1] == [
-        "b.wav: audio/b.wav: found a file that cannot be read"
+        "audio/b.wav: found a file that cannot be read"
     ]
     (check,) = [check for check in report["checks"] if check["name"] == "damaged clips"]
     assert check["found"] == "1 left out"

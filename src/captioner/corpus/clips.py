@@ -90,7 +90,7 @@ def _tabulate(folder_of: dict[str, str], skip: bool) -> Iterator[Clip]:
         told += f"\nand {n_damaged - N_NAMED} more files"
     if not skip:
         raise InputError(told)
-    log.warning("%d clips are damaged and left out:\n%s", n_damaged, told)
+    log.warning("Damaged clips, left out: %d\n%s", n_damaged, told)
 
 
 def _clip(name: str, path: Path) -> Clip:

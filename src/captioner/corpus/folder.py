@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import math
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -119,13 +120,13 @@ def audio_digest(settings: Mapping[str, Any], split: str, shard: int = 0, n_shar
     It changes when a file is overwritten in place, which a folder's own time does not show. With
     one shard it covers the whole split. An absent file counts as absent.
     """
-    folder = Path(audio_folder(settings, split))
+    folder = audio_folder(settings, split)
     digest = hashlib.blake2b(digest_size=16)
     for name in folder_splits(settings)[split]:
-        if shard_of(name, n_shards) != shard:
+        if n_shards > 1 and shard_of(name, n_shards) != shard:
             continue
         try:
-            status = (folder / name).stat()
+            status = os.stat(f"{folder}/{name}")  # noqa: PTH116, half the time, at every start
             seen = f"{status.st_size}\0{status.st_mtime_ns}"
         except OSError:
             seen = "absent"
