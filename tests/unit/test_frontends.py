@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import yaml
 
-from captioner.audio.frontends import build_frontend, frontend_features
+from captioner.audio.frontends import build_frontend, frontend_features, hear_files
 from captioner.errors import InputError
 
 
@@ -50,10 +50,23 @@ def test_files_are_read_and_resampled(tmp_path, settings, sample_rate_hz):
     assert features[10, loudest] == pytest.approx(expected[10, loudest], abs=1e-3)
 
 
+def test_files_are_heard_in_their_order(tmp_path, settings):
+    frontend = build_frontend(settings)
+    paths = [tmp_path / f"{index}.wav" for index in range(3)]
+    for index, path in enumerate(paths):
+        soundfile.write(path, np.full(3000 * (3 - index), 0.1), 44100)
+    heard = hear_files(frontend, paths)
+    for of_file, path in zip(heard, paths, strict=True):
+        assert (of_file.features == frontend_features(frontend, path)).all()
+        assert of_file.tags is None
+    assert [len(of_file.features) for of_file in heard] == [9, 6, 3]
+
+
 def test_an_unusable_file_is_named(tmp_path, settings):
     (tmp_path / "x.y.wav").write_bytes(b"no audio")
+    soundfile.write(tmp_path / "sound.wav", np.zeros(100), 44100)
     with pytest.raises(InputError, match=r"x\.y\.wav: found "):
-        frontend_features(build_frontend(settings), tmp_path / "x.y.wav")
+        hear_files(build_frontend(settings), [tmp_path / "sound.wav", tmp_path / "x.y.wav"])
 
 
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
@@ -66,11 +79,16 @@ def test_samples_far_beyond_full_scale_are_named(tmp_path, settings):
     frontend_features(build_frontend(settings), tmp_path / "x.wav")
 
 
-def test_features_do_not_import_torch(repository):
-    code = (
-        "import sys, captioner.audio.logmel, captioner.store.statistics;"
-        "print([name for name in ('torch', 'librosa', 'sklearn') if name in sys.modules])"
-    )
+@pytest.mark.parametrize(
+    ("imported", "absent"),
+    [
+        ("captioner.audio.frontends", ["numpy", "soundfile", "soxr"]),  # at every start
+        ("captioner.audio.logmel, captioner.store.writing", ["torch", "librosa", "sklearn"]),
+        ("captioner.store.stream, captioner.store.statistics", ["torch", "scipy", "soundfile"]),
+    ],
+)
+def test_heavy_modules_are_imported_late(repository, imported, absent):
+    code = f"import sys, {imported}; print([name for name in {absent} if name in sys.modules])"
     found = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": str(repository / "src")},

@@ -4,24 +4,15 @@ import json
 import random
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
+from captioner.audio.frontends import Heard
 from captioner.errors import InputError
-from captioner.store.shards import shard_schema
+from captioner.store.schema import ShardMetadata
 from captioner.store.statistics import Statistics, compute_statistics, merge_all
+from captioner.store.writing import open_shard
 
 RNG = np.random.default_rng(5)
-
-
-class FrontEnd:
-    settings: dict = {}  # noqa: RUF012
-    sample_rate_hz = 100
-    n_features = 3
-
-    def __call__(self, waveform):
-        raise AssertionError("no clip is read")
 
 
 @pytest.fixture
@@ -36,11 +27,10 @@ def parts():
 
 
 def write(path, clips):
-    schema = shard_schema(FrontEnd())
-    with pq.ParquetWriter(path, schema) as writer:
+    metadata = ShardMetadata({"storage": "float32"}, 3, "float32", (), "")
+    with open_shard(path, metadata) as writer:
         for name, features in clips.items():
-            row = [[name], [len(features)], [features.tobytes()]]
-            writer.write_batch(pa.record_batch(row, schema=schema))
+            writer.write(name, Heard(features, None))
 
 
 def assert_equal(statistics, frames, tolerance=1e-12):
