@@ -258,7 +258,7 @@ def test_a_path_with_spaces(tokens, scores, monkeypatch, tmp_path):
     monkeypatch.setattr(meteor, "JAR", folder / meteor.JAR.name)
     monkeypatch.setattr(meteor, "PARAPHRASES", folder / "data" / meteor.PARAPHRASES.name)
     with start_meteor(tmp_path, 120) as process:
-        corpus, per_clip = meteor_scores(process, *tokens)
+        corpus, per_clip, _ = meteor_scores(process, *tokens)
     assert corpus == scores.corpus["meteor"]
     assert per_clip == [of_clip["meteor"] for of_clip in scores.per_clip.values()]
 
@@ -361,7 +361,25 @@ def test_written_scores(scores, tmp_path):
     assert written["empty_predictions"] == ["empty.wav"]
     assert written["versions"]["pycocoevalcap"] == "1.2"
     rows = pq.read_table(tmp_path / "s.parquet").to_pylist()
+    statistics = np.array([row.pop("bleu_statistics") for row in rows])
+    assert [row.pop("meteor_statistics") for row in rows] == scores.meteor_statistics
     assert {row.pop("file_name"): row for row in rows} == scores.per_clip
+    matches, guesses, (length, closest) = np.split(statistics.sum(axis=0), [4, 8])
+    brevity = min(1, np.exp(1 - closest / length))
+    for order in range(1, 5):
+        precisions = matches[:order] / guesses[:order]
+        value = brevity * np.prod(precisions) ** (1 / order)
+        assert np.isclose(value, scores.corpus[f"bleu_{order}"], rtol=1e-9)
+
+
+def test_statistics_of_meteor_are_those_its_eval_takes(scores, tmp_path):
+    lines = [" ".join(map(str, numbers)) for numbers in scores.meteor_statistics]
+    assert {len(numbers) for numbers in scores.meteor_statistics} == {23}
+    with start_meteor(tmp_path, 120) as process:
+        first = process.ask(" ||| ".join(["EVAL", *lines]))
+        *per_clip, corpus = map(float, [first, *(process.read_line() for _ in lines)])
+    assert corpus == scores.corpus["meteor"]
+    assert per_clip == [of_clip["meteor"] for of_clip in scores.per_clip.values()]
 
 
 def write_csv(path, columns, rows):

@@ -26,9 +26,11 @@ def start_meteor(scratch: Path, timeout_s: float) -> JavaProcess:
 
 def meteor_scores(
     process: JavaProcess, candidates: Sequence[str], references: Sequence[Sequence[str]]
-) -> tuple[float, list[float]]:
-    """Return the corpus value (from the summed statistics, no mean of clips) and one per clip.
+) -> tuple[float, list[float], list[list[float]]]:
+    """Return the corpus value, one per clip, and the clips' statistics.
 
+    The corpus value is that of the summed statistics, no mean of clips. A clip's statistics are the
+    numbers of METEOR's answer to SCORE, in its order: those that its EVAL takes.
     Captions are tokenised, so none holds the separator `|||`.
     """
     statistics = [
@@ -38,4 +40,4 @@ def meteor_scores(
     first = process.ask(SEPARATOR.join(("EVAL", *statistics)))
     answers = [first, *(process.read_line() for _ in statistics)]
     *per_clip, corpus = map(float, answers)
-    return corpus, per_clip
+    return corpus, per_clip, [[float(number) for number in line.split()] for line in statistics]

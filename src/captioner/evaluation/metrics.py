@@ -7,6 +7,7 @@ returns the corpus value and one value per clip, exactly as `pycocoevalcap` comp
 from collections.abc import Sequence
 
 from pycocoevalcap.bleu.bleu import Bleu
+from pycocoevalcap.bleu.bleu_scorer import cook_refs, cook_test
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
 
@@ -31,6 +32,20 @@ def bleu(
     """BLEU-1 to 4, closest reference length; a corpus value is no mean of clips."""
     corpus, per_clip = Bleu(4).compute_score(*_keyed(candidates, references), verbose=0)
     return list(zip(corpus, per_clip, strict=True))
+
+
+def bleu_statistics(
+    candidates: Sequence[str], references: Sequence[Sequence[str]]
+) -> list[list[int]]:
+    """What BLEU adds up over clips: 10 numbers each.
+
+    Matches of 1- to 4-grams, n-grams guessed (4), the candidate's length, the closest reference's.
+    """
+    rows = []
+    for candidate, of_clip in zip(candidates, references, strict=True):
+        counts = cook_test(candidate, cook_refs(of_clip), eff="closest")
+        rows.append([*counts["correct"], *counts["guess"], counts["testlen"], counts["reflen"]])
+    return rows
 
 
 def rouge_l(

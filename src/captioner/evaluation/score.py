@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from captioner.errors import InputError
 from captioner.evaluation.meteor import meteor_scores, start_meteor
-from captioner.evaluation.metrics import METRIC_SETS, bleu, cider, rouge_l
+from captioner.evaluation.metrics import METRIC_SETS, bleu, bleu_statistics, cider, rouge_l
 from captioner.evaluation.spice import running_spice, spice_scores
 from captioner.evaluation.tokenizer import tokenize_all
 from captioner.job import atomic_path, write_json
@@ -27,11 +27,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Scores:
-    """Metric name -> value of the corpus; file name -> metric name -> value of the clip."""
+    """Metric name -> value of the corpus; file name -> metric name -> value of the clip.
+
+    The corpus values of BLEU and METEOR are those of summed statistics: one list of numbers a clip,
+    in the clips' order (`bleu_statistics`, `meteor_scores`).
+    """
 
     corpus: dict[str, float]
     per_clip: dict[str, dict[str, float]]
     empty_predictions: list[str]  # file names
+    bleu_statistics: list[list[int]]
+    meteor_statistics: list[list[float]]
 
 
 def score_captions(
@@ -89,8 +95,11 @@ def score_captions(
             values = dict(zip(METRICS, bleu(candidates, tokens), strict=False))
             values["rouge_l"] = rouge_l(candidates, tokens)
             values["cider"] = cider(candidates, tokens)
-            values["meteor"] = meteor_scores(meteor_process, candidates, tokens)
+            meteor_corpus, meteor, meteor_statistics = meteor_scores(
+                meteor_process, candidates, tokens
+            )
             spice = spice_scores(spice_process, scratch)
+    values["meteor"] = meteor_corpus, meteor
     values["spice"] = float(np.mean(spice)), spice
     values["spider"] = _spider(values["cider"], values["spice"])
     return Scores(
@@ -100,6 +109,8 @@ def score_captions(
             for number, name in enumerate(names)
         },
         empty_predictions=empty,
+        bleu_statistics=bleu_statistics(candidates, tokens),
+        meteor_statistics=meteor_statistics,
     )
 
 
@@ -140,7 +151,11 @@ def check_clips(
 
 
 def write_scores(json_path: str | Path, parquet_path: str | Path, scores: Scores) -> None:
-    """Write the corpus values with their conditions as JSON, the clips' values as Parquet."""
+    """Write the corpus values with their conditions as JSON, the clips' values as Parquet.
+
+    The Parquet has `file_name`, a float64 column per metric, `bleu_statistics` (list<int64>, 10)
+    and `meteor_statistics` (list<float64>, 23): what the two corpus values are computed from.
+    """
     write_json(
         json_path,
         {
@@ -154,6 +169,8 @@ def write_scores(json_path: str | Path, parquet_path: str | Path, scores: Scores
         metric: pa.array([of_clip[metric] for of_clip in scores.per_clip.values()], pa.float64())
         for metric in METRICS
     }
+    columns["bleu_statistics"] = pa.array(scores.bleu_statistics, pa.list_(pa.int64()))
+    columns["meteor_statistics"] = pa.array(scores.meteor_statistics, pa.list_(pa.float64()))
     with atomic_path(parquet_path) as temporary:
         pq.write_table(pa.table(columns), temporary)
 
