@@ -90,6 +90,16 @@ def test_the_split_is_worked_out_once(corpus, tmp_path, monkeypatch):
     assert len(list((tmp_path / "resources/splits").iterdir())) == 2
 
 
+def test_a_kept_split_of_other_clips_is_named(corpus, tmp_path):
+    folder.folder_splits(corpus)
+    (kept,) = (tmp_path / "resources/splits").iterdir()
+    lines = kept.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept.write_text("".join(lines[:-1]), encoding="utf-8")
+    os.utime(corpus["captions"])
+    with pytest.raises(InputError, match=rf"{kept.name} holds 6 clips, expected the 7 of .*delete"):
+        folder.folder_splits(corpus)
+
+
 def test_a_split_already_worked_out_needs_no_heavy_import(corpus, repository):
     folder.folder_splits(corpus)
     code = (

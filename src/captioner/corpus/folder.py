@@ -202,7 +202,14 @@ def _split_by_words(
         )
         captions = {row.file_name: row.captions for row in rows}
         write_split_csv(kept, stratified_split(captions, shares, seed))
-    return {row.file_name: row.split for row in read_captions_csv(kept, 0, split_column=True)}
+    kept_rows = read_captions_csv(kept, 0, split_column=True)
+    split_of = {row.file_name: row.split for row in kept_rows}
+    if split_of.keys() != {row.file_name for row in rows}:
+        raise InputError(
+            f"{kept} holds {len(split_of)} clips, expected the {len(rows)} of {path}: delete it, "
+            "and it will be made again"
+        )
+    return split_of
 
 
 def _read(path: str, n_captions: int | None, split_column: bool) -> list[CaptionRow]:
