@@ -1,0 +1,123 @@
+"""The human ceiling: how people would score, each caption of a clip against the clip's others.
+
+In round k every clip's reference k is the candidate, and its other references are what it is
+scored against. A clip's scores are means over its rounds, as the field reports them (.567 SPIDEr
+for Clotho's evaluation split). BLEU and METEOR are those of all rounds' candidates together, their
+statistics summed, so that the per-clip table gives them as a system's does; the corpus values of
+each round are kept beside them.
+
+People have one reference less to match than a system: the ceiling is a little low.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from captioner.errors import InputError
+from captioner.evaluation.clip_scores import ClipScores, pool
+from captioner.evaluation.score import Scores, write_scores
+from captioner.job import Progress, write_json
+
+Score = Callable[[Mapping[str, str], Mapping[str, Sequence[str]]], Scores]
+
+METHOD = (
+    "leave one out: each reference against the clip's others; a clip's scores are means over its "
+    "references; BLEU and METEOR from statistics summed over all of them"
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """The ceiling as the scores of a system, and what it is made of."""
+
+    scores: Scores
+    rounds: list[dict[str, float]]  # corpus values of each round
+    left_out: list[str]  # clips with one reference
+
+
+def human_ceiling(references: Mapping[str, Sequence[str]], score: Score) -> Ceiling:
+    """Score people against each other.
+
+    There are as many rounds as the clip with most references has. A clip with fewer takes part in
+    all of them, its references over again, so that every round has the same clips (CIDEr's idf
+    depends on the set), but only its first time round counts. Clips with a single reference have
+    nobody to be compared with: they are left out, and named.
+
+    Args:
+        references: file name -> captions.
+        score: scores (predictions, references): `score_captions` with its tools.
+
+    Raises:
+        InputError: no clip has two references.
+    """
+    left_out = [name for name, captions in references.items() if len(captions) < 2]
+    kept = {name: captions for name, captions in references.items() if len(captions) > 1}
+    if not kept:
+        raise InputError(
+            f"Found one reference for each of the {len(references)} clips, expected two or more "
+            "for some: people cannot be scored against each other. Leave the human ceiling out."
+        )
+    if left_out:
+        log.warning("%d clips with one reference are not in the human ceiling", len(left_out))
+    counts = np.array([len(captions) for captions in kept.values()])
+    parts: list[ClipScores] = []
+    rounds = []
+    with Progress(total=int(counts.max()), description="Human ceiling", unit="round") as progress:
+        for number in range(int(counts.max())):
+            candidates, others = _leave_one_out(kept, number)
+            scores = score(candidates, others)
+            parts.append(_clip_scores(scores))
+            rounds.append(scores.corpus)
+            progress.advance()
+    pooled = pool(parts, [number < counts for number in range(len(parts))])
+    return Ceiling(_as_scores(pooled), rounds, left_out)
+
+
+def write_ceiling(json_path: str | Path, parquet_path: str | Path, ceiling: Ceiling) -> None:
+    """Write the two files of a system's scores, the JSON with `rounds`, `left_out` and `method`."""
+    write_scores(json_path, parquet_path, ceiling.scores)
+    written = json.loads(Path(json_path).read_text(encoding="utf-8"))
+    ceiling_only = {"method": METHOD, "rounds": ceiling.rounds, "left_out": ceiling.left_out}
+    write_json(json_path, written | {"human_ceiling": ceiling_only})
+
+
+def _leave_one_out(
+    references: Mapping[str, Sequence[str]], number: int
+) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Give candidates and references of a round."""
+    candidates, others = {}, {}
+    for name, captions in references.items():
+        left = number % len(captions)
+        candidates[name] = captions[left]
+        others[name] = [*captions[:left], *captions[left + 1 :]]
+    return candidates, others
+
+
+def _clip_scores(scores: Scores) -> ClipScores:
+    of_clips = scores.per_clip.values()
+    return ClipScores(
+        tuple(scores.per_clip),
+        {metric: np.array([clip[metric] for clip in of_clips]) for metric in scores.corpus},
+        np.array(scores.bleu_statistics, dtype=np.float64),
+        np.array(scores.meteor_statistics, dtype=np.float64),
+    )
+
+
+def _as_scores(pooled: ClipScores) -> Scores:
+    columns = {metric: values.tolist() for metric, values in pooled.values.items()}
+    return Scores(
+        corpus=pooled.corpus(),
+        per_clip={
+            name: {metric: values[row] for metric, values in columns.items()}
+            for row, name in enumerate(pooled.file_names)
+        },
+        empty_predictions=[],
+        bleu_statistics=pooled.bleu.astype(int).tolist(),
+        meteor_statistics=pooled.meteor.tolist(),
+    )
