@@ -17,6 +17,7 @@ from captioner.errors import InputError
 # 20-bit precision, librosa's default: aliases stay below the noise of 16-bit audio, and 91 % of
 # the band passes.
 RESAMPLING_QUALITY = "HQ"
+BLOCK_FRAMES = 2**18  # 0.5 MB of 16-bit samples
 INT16_SCALE = np.float32(2.0**-15)  # full scale of 16-bit audio is 1.0, as libsndfile has it
 # How libsndfile's header log tells a wav or aiff with fewer bytes than its header promises.
 CUT_SHORT = re.compile(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", re.MULTILINE)
@@ -62,22 +63,34 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
     """
     with _open(path) as sound:
         integers = sound.subtype == "PCM_16"  # most files: half the bytes and no check for NaN
-        samples = sound.read(dtype="int16" if integers else "float32")
-        if len(samples) < sound.frames:
+        waveform = _read_integers(sound) if integers else _mono(sound.read(dtype="float32"))
+        if len(waveform) < sound.frames:
             raise InputError(
-                f"{path}: found {len(samples)} samples, expected the {sound.frames} of its header. "
-                "The file is damaged or cut short: fetch or export it again."
+                f"{path}: found {len(waveform)} samples, expected the {sound.frames} of its header."
+                " The file is damaged or cut short: fetch or export it again."
             )
         sample_rate_hz = sound.samplerate
-    if integers:
-        samples = np.multiply(samples, INT16_SCALE, dtype=np.float32)
-    waveform = samples if samples.ndim == 1 else samples.mean(axis=1)
     if not integers and not np.isfinite(waveform).all():
         raise InputError(
             f"{path}: found {np.count_nonzero(~np.isfinite(waveform))} samples that are NaN or "
             "infinite, expected finite numbers. Export the file again or leave it out."
         )
     return waveform, sample_rate_hz
+
+
+def _read_integers(sound: soundfile.SoundFile) -> np.ndarray:
+    """Read 16-bit samples as a waveform, in blocks: fresh memory for a whole clip costs time."""
+    waveform = np.empty(sound.frames, np.float32)
+    n_read = 0
+    while len(samples := sound.read(BLOCK_FRAMES, dtype="int16")):
+        np.multiply(_mono(samples), INT16_SCALE, out=waveform[n_read : n_read + len(samples)])
+        n_read += len(samples)
+    return waveform[:n_read]
+
+
+def _mono(samples: np.ndarray) -> np.ndarray:
+    """Average the channels of (n_samples,) or (n_samples, n_channels), in float32."""
+    return samples if samples.ndim == 1 else samples.mean(axis=1, dtype=np.float32)
 
 
 def resample(waveform: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
