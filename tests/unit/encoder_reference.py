@@ -48,14 +48,7 @@ def published_state(kind, seed=0):
     def normal(*shape, scale=1.0):
         return scale * torch.randn(*shape, generator=generator)
 
-    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(1024) / 1024)
-    kernels = np.exp(-2j * np.pi * np.outer(np.arange(513), np.arange(1024)) / 1024) * window
-    filters = librosa.filters.mel(sr=32000, n_fft=1024, n_mels=N_MELS[kind], fmin=50, fmax=14000)
-    state = {
-        "spectrogram_extractor.stft.conv_real.weight": torch.tensor(kernels.real[:, None]).float(),
-        "spectrogram_extractor.stft.conv_imag.weight": torch.tensor(kernels.imag[:, None]).float(),
-        "logmel_extractor.melW": torch.tensor(filters.T.copy()),
-    }
+    state = published_transform(N_MELS[kind])
 
     def batch_norm(name, n):
         state[f"{name}.weight"] = 1 + normal(n, scale=0.2)
@@ -100,8 +93,20 @@ def published_state(kind, seed=0):
                 affine(f"{name}.pwconv2", dim, 4 * dim)
         layer_norm("norm", 768)
         affine("head_audioset", 527, 768, scale=0.2)
-    hear(kind, state, noise(2.0, seed=99), calibrate=True)
+    hear(kind, state, noise(1.0, seed=99), calibrate=True)
     return state
+
+
+def published_transform(n_mels):
+    """Give the fixed weights of the log-mels."""
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(1024) / 1024)
+    kernels = np.exp(-2j * np.pi * np.outer(np.arange(513), np.arange(1024)) / 1024) * window
+    filters = librosa.filters.mel(sr=32000, n_fft=1024, n_mels=n_mels, fmin=50, fmax=14000)
+    return {
+        "spectrogram_extractor.stft.conv_real.weight": torch.tensor(kernels.real[:, None]).float(),
+        "spectrogram_extractor.stft.conv_imag.weight": torch.tensor(kernels.imag[:, None]).float(),
+        "logmel_extractor.melW": torch.tensor(filters.T.copy()),
+    }
 
 
 def noise(duration_s, seed=0):
