@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from captioner.audio.frontends import FrontEnd, build_frontend, frontend_features
 from captioner.audio.mel import mel_filter_bank
-from captioner.corpus.clips import tabulate_folder
+from captioner.corpus.clips import tabulate_folders
 from captioner.corpus.tables import Clip
 from captioner.store.shards import FeatureStore
 from captioner.store.writing import write_shard
@@ -82,7 +82,7 @@ def make_clips(folder: Path, n_clips: int) -> list[Clip]:
     for index in range(max(1, n_clips)):
         noise = rng.normal(scale=3000, size=round(CLIP_S * SAMPLE_RATE_HZ))
         soundfile.write(folder / f"{index}.wav", noise.astype(np.int16), SAMPLE_RATE_HZ)
-    return tabulate_folder(folder)
+    return list(tabulate_folders([folder]))
 
 
 def our_stages(clips: list[Clip], folder: Path) -> dict[str, Stage]:

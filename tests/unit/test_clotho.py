@@ -73,6 +73,15 @@ def test_test_split_has_semicolons_and_no_captions(tmp_path):
     ]
 
 
+def test_metadata_of_clips_without_captions_are_named(tmp_path, caplog):
+    (tmp_path / "c.csv").write_text(CAPTIONS)
+    (tmp_path / "m.csv").write_text("file_name,manufacturer\na.wav,Zo\nlost.wav,Bo\n")
+    files = {"captions": tmp_path / "c.csv", "metadata": tmp_path / "m.csv"}
+    rows = read_annotations({"n_captions": 2}, "development", files)
+    assert "lost.wav" not in {row.file_name for row in rows}
+    assert "1 rows of clips without captions, ignored: lost.wav" in caplog.text
+
+
 def test_analysis_split_is_the_audio_there_is(tmp_path):
     folders = [write_wavs(tmp_path / "2", "b.wav"), write_wavs(tmp_path / "1", "c.wav", "a.wav")]
     files = {"audio": [str(folder) for folder in folders]}

@@ -130,7 +130,7 @@ rule check_split:
     params:
         settings=lambda wildcards: {
             key: PLAN.corpora[wildcards.corpus].get(key)
-            for key in ("expected", "n_captions", "hold_out", "damaged")
+            for key in ("kind", "expected", "n_captions", "hold_out")
         },
         others=lambda wildcards: other_splits(wildcards),
         code=source_digest("check_split", "results/{corpus}/checks/{split}.json"),

@@ -39,11 +39,6 @@ def tabulate_folders(
     return _tabulate(located, damaged == "skip")
 
 
-def tabulate_folder(folder: str | Path, file_names: Iterable[str] | None = None) -> list[Clip]:
-    """Give the clips of one folder as a list; see `tabulate_folders`."""
-    return list(tabulate_folders([folder], file_names))
-
-
 def _locate(folders: list[str], file_names: Iterable[str] | None) -> dict[str, str]:
     """Give the folder of each file that exists, sorted by the file's name."""
     folder_of: dict[str, str] = {}

@@ -7,6 +7,7 @@ metadata say which clips there are; the analysis split of 2022 has neither.
 
 import csv
 import io
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from captioner.corpus.split_names import names_of_split
 from captioner.corpus.tables import Annotation, Clip
 from captioner.corpus.text_files import read_bytes
 from captioner.errors import InputError
+
+log = logging.getLogger(__name__)
 
 # Published column -> ours.
 METADATA = {
@@ -46,7 +49,13 @@ def read_annotations(
     metadata = read_metadata_csv(files["metadata"]) if "metadata" in files else {}
     if "captions" in files:
         rows = read_captions_csv(files["captions"], settings["n_captions"])
-        names = names_of_split(split, files, known={row.file_name for row in rows})
+        described = {row.file_name for row in rows}
+        if extra := sorted(metadata.keys() - described):
+            log.warning(
+                "%s: %d rows of clips without captions, ignored: %s",
+                files["metadata"], len(extra), ", ".join(extra[:10]),
+            )  # fmt: skip
+        names = names_of_split(split, files, known=described)
         return [
             Annotation(row.file_name, row.captions, **metadata.get(row.file_name, {}))
             for row in rows

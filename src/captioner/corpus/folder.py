@@ -20,7 +20,6 @@ from typing import Any
 
 from captioner.corpus.captions import CaptionRow, read_captions_csv
 from captioner.corpus.listing import list_audio
-from captioner.corpus.shards import shard_of
 from captioner.corpus.splits import (
     SPLITS,
     UNCAPTIONED,
@@ -114,17 +113,15 @@ def audio_folder(settings: Mapping[str, Any], split: str) -> str:
     return audio[split]
 
 
-def audio_digest(settings: Mapping[str, Any], split: str, shard: int = 0, n_shards: int = 1) -> str:
-    """Digest name, size and modification time of the audio of one shard of a split.
+def audio_digest(settings: Mapping[str, Any], split: str) -> str:
+    """Digest name, size and modification time of a split's audio.
 
-    It changes when a file is overwritten in place, which a folder's own time does not show. With
-    one shard it covers the whole split. An absent file counts as absent.
+    It changes when a file is overwritten in place, which a folder's own time does not show. An
+    absent file counts as absent.
     """
     folder = audio_folder(settings, split)
     digest = hashlib.blake2b(digest_size=16)
     for name in folder_splits(settings)[split]:
-        if n_shards > 1 and shard_of(name, n_shards) != shard:
-            continue
         try:
             status = os.stat(f"{folder}/{name}")  # noqa: PTH116, half the time, at every start
             seen = f"{status.st_size}\0{status.st_mtime_ns}"

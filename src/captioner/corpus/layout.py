@@ -184,7 +184,7 @@ class FolderLayout(_OwnFiles):
 
     def audio_digest(self, split: str) -> str | None:
         """See `CorpusLayout`."""
-        return self._folder.audio_digest(self._settings, split, shard=0, n_shards=1)
+        return self._folder.audio_digest(self._settings, split)
 
     def text_sources(self, split: str) -> dict[str, Paths]:
         """See `CorpusLayout`."""
