@@ -1,7 +1,7 @@
 """Write one shard of front-end features (Parquet, one row per clip)."""
 
 from captioner.audio.frontends import build_frontend
-from captioner.corpus.tables import read_clips
+from captioner.corpus.tables import iter_clips
 from captioner.job import start_logging
 from captioner.store.writing import write_shard
 
@@ -9,7 +9,7 @@ from captioner.store.writing import write_shard
 def main(snakemake):
     start_logging(snakemake.log[0])
     write_shard(
-        read_clips(snakemake.input.clips),
+        iter_clips(snakemake.input.clips),
         int(snakemake.wildcards.shard),
         snakemake.params.n_shards,
         build_frontend(snakemake.params.frontend, snakemake.input.weights or None),
