@@ -103,18 +103,24 @@ def pair(a: ClipScores, b: ClipScores) -> tuple[ClipScores, ClipScores]:
     return a, b.aligned(a.file_names)
 
 
-def in_words(metric: str, found: Difference) -> str:
+def in_words(found: Difference) -> str:
     """Say a difference in one plain sentence."""
     if abs(found.difference) <= TIE:
-        return f"A and B are equal in {metric}."
+        return "A and B are equal."
     better, worse = ("A", "B") if found.difference > 0 else ("B", "A")
     low, high = sorted(found.interval if found.difference > 0 else (-x for x in found.interval))
     verdict = "unlikely to be chance" if found.p < LEVEL else "could be chance"
+    p = f"{found.p:.2g}".removeprefix("0")
     return (
-        f"{better} is better than {worse} by {_short(abs(found.difference))} {metric}, "
-        f"{100 * CONFIDENCE:g} % interval {_short(low)} to {_short(high)}, "
-        f"p = {p_text(found.p)}: {verdict}."
+        f"{better} is better than {worse} by {number_text(abs(found.difference))}, "
+        f"{100 * CONFIDENCE:g} % interval {number_text(low)} to {number_text(high)}, "
+        f"p = {p}: {verdict}."
     )
+
+
+def number_text(value: float) -> str:
+    """Write a number with four decimals and no leading zero, as scores are written."""
+    return re.sub(r"^(-?)0\.", r"\1.", f"{value:.4f}")
 
 
 @dataclass(frozen=True)
@@ -135,7 +141,7 @@ def most_moved(a: ClipScores, b: ClipScores, metric: str, n: int) -> tuple[list[
     ]
     ranked = sorted(moves, key=lambda move: (move.b - move.a, move.file_name))
     won = [move for move in ranked[:n] if move.a > move.b]
-    lost = [move for move in reversed(ranked[-n:]) if move.b > move.a]
+    lost = [move for move in ranked[::-1][:n] if move.b > move.a]
     return won, lost
 
 
@@ -226,16 +232,6 @@ def _two_sided(differences: Matrix) -> float:
 def _only(scores: ClipScores, metrics: Sequence[str]) -> ClipScores:
     values = {metric: scores.values[metric] for metric in metrics}
     return ClipScores(scores.file_names, values, scores.bleu, scores.meteor)
-
-
-def p_text(p: float) -> str:
-    """Write a p-value with two digits and no leading zero."""
-    return f"{p:.2g}".removeprefix("0")
-
-
-def _short(value: float) -> str:
-    """Write a number with four decimals and no leading zero, as scores are written."""
-    return re.sub(r"^(-?)0\.", r"\1.", f"{value:.4f}")
 
 
 def _some(names: Sequence[str]) -> str:
