@@ -8,6 +8,7 @@ import torch
 from toy_models import EOS, SOS, UNK, Markov, NotAutoregressive, PrefixTable
 
 from captioner.decoding.beam import beam_search
+from captioner.decoding.constraints import Constraints
 from captioner.decoding.options import DecodingOptions
 from captioner.errors import InputError
 
@@ -15,10 +16,12 @@ BANNED = (SOS, UNK)
 MODELS = [PrefixTable, Markov, NotAutoregressive]
 
 
-def search(model, clips, banned=BANNED, prefix=(SOS,), **options):
+def search(model, clips, banned=BANNED, prefix=(SOS,), content=(), forced=(), **options):
     rows = torch.tensor([prefix] * len(clips))
     settings = DecodingOptions(**{"n_best": options.get("beam_size", 1), **options})
-    return beam_search(model, clips, rows, settings, EOS, banned)
+    limits = (settings.min_length, settings.max_length, settings.no_repeat_ngram)
+    constraints = Constraints(EOS, *limits, tuple(banned), content, forced)
+    return beam_search(model, clips, rows, settings, constraints)
 
 
 def score_of(model, clip, words, length_penalty, prefix=(SOS,)):
@@ -39,25 +42,70 @@ def exhaustive(model, clip, words, min_length, max_length, length_penalty, prefi
     return sorted(scored, reverse=True)
 
 
-def plain_beam_search(model, clip, beam_size, min_length, max_length, length_penalty):
+def has_repeated_ngram(words, n):
+    ngrams = [words[start : start + n] for start in range(len(words) - n + 1)]
+    return len(set(ngrams)) < len(ngrams)
+
+
+def plain_beam_search(
+    model,
+    clip,
+    beam_size,
+    min_length,
+    max_length,
+    length_penalty,
+    no_repeat_ngram=0,
+    content=(),
+    forced=(),
+    beam_groups=1,
+    diversity=0.5,
+):
     """The definition, for one clip, written with lists."""
-    live, finished = [((), 0.0)], []
-    for length in range(max_length + 1):
-        candidates = []
-        for words, total in live:
-            log_p = model.log_p(clip, (SOS, *words))
-            for token in range(model.n_tokens):
-                allowed = token == EOS if length == max_length else token not in BANNED
-                if allowed and not (token == EOS and length < min_length):
-                    candidates.append(((*words, token), total + log_p[token]))
-        candidates.sort(key=lambda candidate: -candidate[1])
-        for words, total in candidates[:beam_size]:
-            if words[-1] == EOS:
-                finished.append((total / len(words) ** length_penalty, words[:-1]))
-        live = [candidate for candidate in candidates if candidate[0][-1] != EOS][:beam_size]
-        if len(finished) >= beam_size:
-            break
-    return sorted(finished, reverse=True)[:beam_size]
+    size = beam_size // beam_groups
+    groups = [([((), 0.0)], []) for _ in range(beam_groups)]  # unfinished and finished
+
+    def allowed(words):
+        *before, token = words
+        missing = [word for word in forced if word not in before]
+        if token == EOS:
+            return len(before) >= min_length and not missing
+        room = max_length - len(before)
+        return (
+            room > 0
+            and token not in BANNED
+            and not (no_repeat_ngram and has_repeated_ngram(words, no_repeat_ngram))
+            and not (token in content and token in before)
+            and (token in missing or room > len(missing))
+        )
+
+    for _ in range(max_length + 1):
+        taken = []
+        for group, (live, finished) in enumerate(groups):
+            candidates = []  # words, sum, rank, forced words said
+            for words, total in live:
+                log_p = model.log_p(clip, (SOS, *words))
+                for token in filter(lambda t: allowed((*words, t)), range(model.n_tokens)):
+                    new, total_of_new = (*words, token), total + log_p[token]
+                    rank = total_of_new - diversity * taken.count(token)
+                    candidates.append((new, total_of_new, rank, len(set(forced) & set(new))))
+            candidates.sort(key=lambda candidate: -candidate[2])
+            complete = [c for c in candidates if c[3] == len(forced)]
+            for words, total, *_ in complete[:size]:
+                if words[-1] == EOS:
+                    finished.append((total / len(words) ** length_penalty, words[:-1]))
+            going = [c for c in candidates if c[0][-1] != EOS]
+            chosen = []
+            for said in range(len(forced) + 1):
+                share = size // (len(forced) + 1)
+                share += said > len(forced) - size % (len(forced) + 1)
+                chosen += [c for c in going if c[3] == said][:share]
+            chosen += [c for c in going if c not in chosen][: size - len(chosen)]
+            live = [] if len(finished) >= size else [c[:2] for c in chosen]
+            taken += [words[-1] for words, _ in live]
+            groups[group] = live, finished
+    hypotheses = {hypothesis for _, finished in groups for hypothesis in finished}
+    unique = {words: score for score, words in hypotheses}
+    return sorted(((s, w) for w, s in unique.items()), reverse=True)[:beam_size]
 
 
 def assert_equal(found, expected):
@@ -126,6 +174,98 @@ def test_a_narrow_beam_is_the_plain_search(family, beam_size, min_length):
     found = search(model, clips, beam_size=beam_size, **limits)
     for clip, hypotheses in zip(clips, found, strict=True):
         assert_equal(hypotheses, plain_beam_search(model, clip, beam_size, **limits))
+
+
+CONSTRAINTS = [
+    {"no_repeat_ngram": 1},
+    {"no_repeat_ngram": 2},
+    {"no_repeat_ngram": 3},
+    {"content": (3, 5)},
+    {"forced": (4,)},
+    {"forced": (5, 3)},
+    {"forced": (3, 4, 5), "min_length": 2},
+    {"forced": (4,), "no_repeat_ngram": 2, "content": (4,), "min_length": 3},
+    {"beam_groups": 2, "diversity": 0.7},
+    {"beam_groups": 2, "diversity": 2.0, "forced": (4,), "no_repeat_ngram": 2},
+]
+
+
+@pytest.mark.parametrize("family", MODELS)
+@pytest.mark.parametrize("constraints", CONSTRAINTS, ids=str)
+def test_a_wide_beam_finds_all_that_the_constraints_leave(family, constraints):
+    model = family(6)
+    limits = {"min_length": 0, "max_length": 4, "length_penalty": 0.7, **constraints}
+    clips = [2, 7]
+    found = search(model, clips, beam_size=2 * 121, **limits)
+    for clip, hypotheses in zip(clips, found, strict=True):
+        everything = exhaustive(model, clip, [3, 4, 5], limits["min_length"], 4, 0.7)
+        expected = [
+            (score, words)
+            for score, words in everything
+            if set(constraints.get("forced", ())) <= set(words)
+            and not has_repeated_ngram(words, constraints.get("no_repeat_ngram", 5))
+            and all(words.count(word) < 2 for word in constraints.get("content", ()))
+        ]
+        assert 0 < len(expected) < len(everything) or "beam_groups" in constraints
+        assert_equal(hypotheses, expected)
+
+
+@pytest.mark.parametrize("family", [PrefixTable, NotAutoregressive])
+@pytest.mark.parametrize("beam_size", [4, 6, 8])
+@pytest.mark.parametrize("constraints", CONSTRAINTS, ids=str)
+def test_a_narrow_beam_with_constraints_is_the_plain_search(family, beam_size, constraints):
+    model = family(9, end_bonus=1.0)
+    limits = {"min_length": 0, "max_length": 6, "length_penalty": 0.8, **constraints}
+    clips = list(range(8))
+    for clip, hypotheses in zip(
+        clips, search(model, clips, beam_size=beam_size, **limits), strict=True
+    ):
+        assert_equal(hypotheses, plain_beam_search(model, clip, beam_size, **limits))
+
+
+def test_a_forced_word_is_said_where_it_fits_not_last():
+    """With a share of the beam for each number of words said, it need not wait for the limit."""
+    places = []
+    for best, *_ in search(
+        PrefixTable(30, end_bonus=2.0), list(range(30)), forced=(9,), beam_size=4, max_length=12
+    ):
+        assert best.tokens.count(9) >= 1
+        places.append(best.tokens.index(9))
+    assert np.mean(places) < 4
+
+
+def test_groups_differ_more_with_more_diversity():
+    def first_words(diversity):
+        found = search(
+            PrefixTable(30, end_bonus=1.0),
+            list(range(30)),
+            beam_size=6,
+            beam_groups=3,
+            diversity=diversity,
+            max_length=8,
+        )
+        return np.mean([len({tuple(each.tokens[:1]) for each in of_clip}) for of_clip in found])
+
+    assert first_words(0.0) < first_words(1.0) < first_words(8.0)
+
+
+def test_one_group_is_no_groups():
+    model = PrefixTable(12, end_bonus=1.0)
+    one, none = (search(model, [1, 2], beam_size=4, **each) for each in ({"beam_groups": 1}, {}))
+    assert one == none
+
+
+def test_how_often_a_wider_beam_scores_lower(record_property):
+    """Beam search is no exact search: it happens, and is counted, not judged."""
+    model, clips = PrefixTable(20, end_bonus=2.0), list(range(100))
+    best = {
+        beam_size: [found[0].score for found in search(model, clips, beam_size=beam_size)]
+        for beam_size in (1, 2, 4, 8)
+    }
+    for narrow, wide in itertools.pairwise(best):
+        lower = sum(w < n - 1e-6 for n, w in zip(best[narrow], best[wide], strict=True))
+        record_property(f"beam {wide} lower than {narrow}, of {len(clips)}", lower)
+        assert 0 <= lower <= len(clips)
 
 
 @pytest.mark.parametrize("family", MODELS)
@@ -199,7 +339,7 @@ def test_a_search_stops_when_nothing_can_go_on():
     model = TwoWords(6)
     (found,) = search(model, [0], beam_size=20, max_length=30)
     assert_equal(found, exhaustive(model, 0, [3, 4, 5], 0, 2, 1.0))
-    assert model.rows_per_step == [20, 20, 20]
+    assert model.rows_per_step == [1, 6, 20]  # one beginning; 6 tokens may follow it, then 36
 
 
 def test_nan_is_an_error_that_says_so():

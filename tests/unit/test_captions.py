@@ -52,8 +52,9 @@ def test_captions_keep_their_file_names_and_order(paths, vocabulary):
     assert rows == [["file_name", "caption_predicted"], *map(list, expected.items())]
 
     n_best = pq.read_table(paths[1])
-    assert n_best.schema.names == ["file_name", "rank", "caption", "score"]
-    assert [str(kind) for kind in n_best.schema.types] == ["string", "int32", "string", "double"]
+    assert n_best.schema.names == ["file_name", "rank", "caption", "score", "expected_cider_d"]
+    kinds = ["string", "int32", "string", "double", "double"]
+    assert [str(kind) for kind in n_best.schema.types] == kinds
     rows = n_best.to_pylist()
     assert [row["file_name"] for row in rows] == [name for name in ODD_NAMES for _ in range(2)]
     assert [row["rank"] for row in rows] == [0, 1] * len(ODD_NAMES)

@@ -11,6 +11,7 @@ from small_models import FRONTEND, SETTINGS, random_features, small_model
 
 from captioner.audio.frontends import build_frontend
 from captioner.decoding.beam import beam_search
+from captioner.decoding.constraints import Constraints
 from captioner.decoding.decode import decode_clips
 from captioner.decoding.options import DecodingOptions
 from captioner.errors import InputError
@@ -40,10 +41,8 @@ def one_by_one(loaded, features, options):
                 {FRONTEND: torch.tensor(values)[None]}, {FRONTEND: torch.tensor([len(values)])}
             )
         prefix = torch.tensor([[vocabulary.sos]])
-        banned = [vocabulary.sos, vocabulary.unk]
-        (found[file_name],) = beam_search(
-            loaded.model, memory, prefix, options, vocabulary.eos, banned
-        )
+        constraints = Constraints.of(options, vocabulary)
+        (found[file_name],) = beam_search(loaded.model, memory, prefix, options, constraints)
     return found
 
 

@@ -22,6 +22,7 @@ N_BEST_SCHEMA = pa.schema(
         ("rank", pa.int32()),  # 0 is the best
         ("caption", pa.string()),
         ("score", pa.float64()),  # null: a trivial system has none
+        ("expected_cider_d", pa.float64()),  # null: not reranked
     ]
 )
 
@@ -34,7 +35,10 @@ def write_captions(
 ) -> None:
     """Write the hypotheses of each file (best first); a file without any has an empty caption."""
     n_best = {
-        file_name: [(vocabulary.decode(found.tokens), found.score) for found in of_file]
+        file_name: [
+            (vocabulary.decode(found.tokens), found.score, found.expected_cider_d)
+            for found in of_file
+        ]
         for file_name, of_file in hypotheses.items()
     }
     _write(csv_path, parquet_path, n_best)
@@ -44,18 +48,18 @@ def write_plain_captions(
     csv_path: str | Path, parquet_path: str | Path, captions: Mapping[str, str]
 ) -> None:
     """Write one caption per file, without a score: what trivial systems predict."""
-    _write(csv_path, parquet_path, {name: [(text, None)] for name, text in captions.items()})
+    _write(csv_path, parquet_path, {name: [(text, None, None)] for name, text in captions.items()})
 
 
 def _write(
     csv_path: str | Path,
     parquet_path: str | Path,
-    n_best: Mapping[str, Sequence[tuple[str, float | None]]],
+    n_best: Mapping[str, Sequence[tuple[str, float | None, float | None]]],
 ) -> None:
     rows = [
-        (file_name, rank, caption, score)
+        (file_name, rank, *values)
         for file_name, of_file in n_best.items()
-        for rank, (caption, score) in enumerate(of_file)
+        for rank, values in enumerate(of_file)
     ]
     columns = list(zip(*rows, strict=True)) or [()] * len(N_BEST_SCHEMA)
     with atomic_path(parquet_path) as temporary:

@@ -1,13 +1,17 @@
 """Decode clips with a trained system: batches of similar length, on a GPU when there is one."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
 import torch
 
 from captioner.decoding.beam import beam_search
+from captioner.decoding.constraints import Constraints
 from captioner.decoding.options import DecodingOptions, Hypothesis
+from captioner.decoding.reranking import rerank
+from captioner.decoding.sampling import sample
 from captioner.errors import InputError
 from captioner.job import Progress
 from captioner.models.checkpoint import LoadedModel
@@ -24,26 +28,37 @@ def decode_clips(
     """Give the best hypotheses of each of `file_names`, in their order, with a progress bar.
 
     `features` holds the front-ends of the model. Raises `InputError` for a front-end or a clip
-    without features and for a repeated file name.
+    without features, for a repeated file name and for a word that the vocabulary does not hold.
     """
     found: dict[str, list[Hypothesis]] = {}
     with Progress(len(file_names), "Decoding", "clip") as progress:
-        for batch in decode_batches(loaded, features, file_names, options):
+        search = replace(options, rerank="none")
+        for batch in decode_batches(loaded, features, file_names, search):
             found.update(batch)
             progress.advance(len(batch))
-    return {file_name: found[file_name] for file_name in file_names}
+    found = {file_name: found[file_name] for file_name in file_names}
+    return rerank(found, options) if options.rerank == "mbr" else found
 
 
 def decode_batches(
     loaded: LoadedModel, features: Features, file_names: Sequence[str], options: DecodingOptions
 ) -> Iterator[dict[str, list[Hypothesis]]]:
-    """Give the hypotheses batch by batch, short clips first; see `decode_clips`."""
+    """Give the hypotheses batch by batch, short clips first; see `decode_clips`.
+
+    Raises `InputError` for reranking too, which compares all clips.
+    """
+    if options.rerank != "none":
+        raise InputError(
+            f"decoding option rerank: found {options.rerank!r} for clips decoded one by one, "
+            "expected 'none': it needs all clips of a split. Set it in the config's `decodings`."
+        )
     model, vocabulary = loaded.model, loaded.vocabulary
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
     sources = _sources(loaded, features)
     lengths = _lengths(sources, file_names)
     start = vocabulary.start(loaded.description.get("task_token"))
+    constraints = Constraints.of(options, vocabulary)
     for batch in _batches(lengths, options.batch_size, model.equal_lengths):
         with torch.inference_mode():
             padded = {
@@ -55,9 +70,10 @@ def decode_batches(
                 {name: n_frames.to(device) for name, (_, n_frames) in padded.items()},
             )
         prefix = torch.full((len(batch), 1), start, device=device)
-        hypotheses = beam_search(
-            model, memory, prefix, options, vocabulary.eos, vocabulary.unspoken
-        )
+        if options.samples:
+            hypotheses = sample(model, memory, prefix, options, constraints, batch)
+        else:
+            hypotheses = beam_search(model, memory, prefix, options, constraints)
         yield dict(zip(batch, hypotheses, strict=True))
 
 

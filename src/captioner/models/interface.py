@@ -53,9 +53,9 @@ class Captioner(nn.Module, ABC, Generic[S]):
 
     Dims: ClassVar[type[Dims]]  # the family's dims
     family: ClassVar[str]
-    padding: ClassVar[Padding]  # where features of a batch are padded with zeros
-    equal_lengths: ClassVar[bool]  # padding changes the output: decode clips of equal length only
-    autoregressive: ClassVar[bool]  # words are fed back
+    padding: Padding  # where features of a batch are padded with zeros
+    equal_lengths: bool  # padding changes the output: decode clips of equal length only
+    autoregressive: bool  # words are fed back
 
     dims: Any  # the family's own `Dims`
 
