@@ -118,8 +118,7 @@ def _differences(
 
 
 def _fill(settings: Any, schema: Mapping[str, Any]) -> None:
-    """Fill defaults in place, depth first; an absent mapping with a default is filled too, and so is
-    every item of a list."""
+    """Fill defaults in place, depth first: of absent mappings with a default, of items of lists."""
     if isinstance(settings, dict):
         for key, part in schema.get("properties", {}).items():
             if "default" in part and key not in settings:
