@@ -101,12 +101,12 @@ def test_intervals_are_percentiles_of_resampled_scores(captions):
     table = scored_table(*captions)
     found = intervals(table, resamples=200, seed=7)
     json.dumps(found, allow_nan=False)
-    assert {k: found[k] for k in ("confidence", "resamples", "seed")} == {
+    assert {k: found[k] for k in ("confidence", "resamples", "resampling_seed")} == {
         "confidence": 0.95,
         "resamples": 200,
-        "seed": 7,
+        "resampling_seed": 7,
     }
-    assert "CIDEr's idf is kept from the full set" in found["method"]
+    assert "CIDEr's idf is kept from the full set" in found["interval_method"]
     cider = np.array(table.column("cider"))
     weights = np.concatenate(list(draw_weights(len(cider), 200, 7)))
     means = [np.mean(literal(row, cider)) for row in weights]

@@ -36,7 +36,8 @@ def intervals(
     """Give the intervals of every metric of a per-clip table, for the JSON of the scores.
 
     Returns:
-        `intervals` (metric -> [low, high]), `confidence`, `resamples`, `seed` and `method`.
+        `intervals` (metric -> [low, high]), `confidence`, `resamples`, `resampling_seed` and
+        `interval_method`.
 
     Raises:
         InputError: the table lacks what `write_scores` puts into it.
@@ -48,8 +49,8 @@ def intervals(
         },
         "confidence": confidence,
         "resamples": resamples,
-        "seed": seed,
-        "method": METHOD,
+        "resampling_seed": seed,
+        "interval_method": METHOD,
     }
 
 

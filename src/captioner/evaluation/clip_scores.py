@@ -83,7 +83,7 @@ class ClipScores:
 def clip_scores_of(table: pa.Table, source: str = "scores") -> ClipScores:
     """Take the scores from a per-clip table (`write_scores`); `source` names it in messages.
 
-    Every column of floating-point numbers is a metric.
+    Every column of floating-point numbers is a metric, of which more is better.
 
     Raises:
         InputError: a column is missing, has nothing or no number somewhere, or there is no clip.
