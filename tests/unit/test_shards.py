@@ -1,6 +1,7 @@
 """Shards of features: what is written is read, whole or not at all."""
 
 import json
+import os
 import pickle
 import random
 import subprocess
@@ -20,6 +21,7 @@ from captioner.audio.frontends import Heard, build_frontend
 from captioner.corpus.shards import shard_of
 from captioner.corpus.tables import Clip
 from captioner.errors import InputError
+from captioner.store import shards
 from captioner.store.shards import FeatureStore
 from captioner.store.writing import write_shard
 
@@ -213,6 +215,27 @@ def test_features_beyond_float16_are_named(tmp_path, clips):
         write_shard(clips, 0, 1, Loud("float16"), tmp_path / "0.parquet")
     assert not (tmp_path / "0.parquet").exists()
     write_shard(clips, 0, 1, Loud(), tmp_path / "0.parquet")
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux tells open files there")
+def test_few_shards_are_open_at_a_time(tmp_path, clips, monkeypatch):
+    """A corpus of a thousand shards must not need a thousand open files."""
+    monkeypatch.setattr(shards, "OPEN_SHARDS", 2)
+    paths = [tmp_path / f"{shard}.parquet" for shard in range(12)]
+    for shard, path in enumerate(paths):
+        write_shard(clips, shard, len(paths), Framed(), path)
+    before = n_open_shards()
+    store = FeatureStore(paths)
+    for clip in [*clips, *clips]:
+        assert (store[clip.file_name] == expected(clip)).all()
+    assert n_open_shards() - before <= 2
+
+
+def n_open_shards():
+    """Files of this process that are open or mapped, by the names that the tests give shards."""
+    links = [os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()]
+    mapped = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
+    return sum(name.endswith(".parquet") for name in {*links, *mapped})
 
 
 def test_a_store_is_pickled(tmp_path, clips):
