@@ -5,9 +5,9 @@ computed on each such sample: means of the clips' values; BLEU and METEOR from s
 so that the sample of every clip once gives the official corpus value. CIDEr's idf is kept from the
 full set of clips: what varies is which clips were in the test, not how much a word weighs.
 
-The interval is the percentile interval, which stays inside a metric's range and reads as people
-expect: the middle 95 % of the resampled scores. On a thousand clips the bias-corrected (BCa) one
-is the same to a few ten-thousandths (`docs/metrics.md`).
+The interval is the percentile interval, the middle 95 % of the resampled scores: it reads as people
+expect and stays inside a metric's range. For people's scores on the 1045 clips of Clotho's
+evaluation split the bias-corrected interval (BCa) lies within .0002 of it, in all nine metrics.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
