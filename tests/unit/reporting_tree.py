@@ -19,7 +19,7 @@ from captioner.corpus.tables import (
     write_annotations,
     write_clips,
 )
-from captioner.store.shards import write_shard
+from captioner.store.writing import write_shard
 
 METRICS = ["bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "meteor", "cider", "spice", "spider"]
 ODD_NAMES = [

@@ -3,20 +3,20 @@
 import itertools
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from small_models import FRONTEND, SETTINGS, random_features, small_model
 
-from captioner.audio.frontends import build_frontend
+from captioner.audio.frontends import Heard, build_frontend
 from captioner.decoding.beam import beam_search
 from captioner.decoding.constraints import Constraints
 from captioner.decoding.decode import decode_clips
 from captioner.decoding.options import DecodingOptions
 from captioner.errors import InputError
 from captioner.settings import read_yaml
-from captioner.store.shards import FeatureStore, shard_schema
+from captioner.store.schema import ShardMetadata
+from captioner.store.shards import FeatureStore
+from captioner.store.writing import open_shard
 
 OPTIONS = DecodingOptions(beam_size=3, max_length=8, n_best=2, batch_size=4)
 # Names that differ only after the first dot, and lengths out of order; some clips of one frame.
@@ -167,11 +167,9 @@ def test_features_come_from_a_store(loaded, tmp_path, repository):
         {**read_yaml(repository / "config/frontends/logmel-dcase.yaml"), "n_mels": 8}
     )
     features = random_features(LENGTHS)
-    schema = shard_schema(frontend)
-    with pq.ParquetWriter(tmp_path / "0.parquet", schema, compression="none") as writer:
+    with open_shard(tmp_path / "0.parquet", ShardMetadata.from_frontend(frontend)) as shard:
         for file_name, values in features.items():
-            row = [[file_name], [len(values)], [values.tobytes()]]
-            writer.write_batch(pa.record_batch(row, schema=schema))
+            shard.write(file_name, Heard(values, None))
     store = FeatureStore([tmp_path / "0.parquet"])
     found = decode_clips(loaded, {FRONTEND: store}, list(LENGTHS), OPTIONS)
     assert found == decode_clips(loaded, {FRONTEND: features}, list(LENGTHS), OPTIONS)

@@ -20,12 +20,12 @@ def test_published(repository):
     layout = corpus_layout(shipped(repository, "clotho-v2.1"))
     assert layout.splits == ["development", "validation", "evaluation", "test", "analysis"]
     assert layout.audio("test") == [
-        "resources/audio/9b3fe72560a621641ff4351ba1154349/clotho_audio_test"
+        "results/audio/9b3fe72560a621641ff4351ba1154349/clotho_audio_test"
     ]
     assert layout.text_sources("development") == {
-        "captions": "resources/downloads/d4090b39ce9f2491908eebf4d5b09bae/"
+        "captions": "results/downloads/d4090b39ce9f2491908eebf4d5b09bae/"
         "clotho_captions_development.csv",
-        "metadata": "resources/downloads/170d20935ecfdf161ce1bb154118cda5/"
+        "metadata": "results/downloads/170d20935ecfdf161ce1bb154118cda5/"
         "clotho_metadata_development.csv",
     }
     assert list(layout.text_sources("test")) == ["metadata"]

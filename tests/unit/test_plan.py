@@ -100,10 +100,10 @@ def test_what_is_fetched_and_unpacked(repository):
     plan = Plan(config, repository)
     key, name = "c8b05bc7acdb13895bb3c6a29608667e", "clotho_audio_development.7z"
     assert plan.registry(key, name).endswith("config/corpora/clotho-v2.1.tsv")
-    assert plan.archive(key, "clotho_audio_development") == f"resources/downloads/{key}/{name}"
+    assert plan.archive(key, "clotho_audio_development") == f"results/downloads/{key}/{name}"
     assert key in plan.passing_keys("archives") and len(plan.passing_keys("archives")) == 5
     assert plan.passing_keys("audio") == []
     with pytest.raises(InputError, match="no archive"):
         plan.archive(key, "nothing")
-    checkpoint = ("bfb1f1f9968938fa8ef4012b8471f5f6", "Cnn10_mAP_0.380.pth")
+    checkpoint = ("bfb1f1f9968938fa8ef4012b8471f5f6", "Cnn10_mAP=0.380.pth")
     assert plan.registry(*checkpoint).endswith("config/frontends/weights.tsv")

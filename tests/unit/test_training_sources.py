@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import training_corpus
 from training_corpus import (
     NAMES,
     TRAINING,
@@ -11,7 +12,6 @@ from training_corpus import (
     captions_of,
     features_of,
     make_source,
-    write_shard,
 )
 
 from captioner.corpus.tables import Annotation, Clip, write_annotations, write_clips
@@ -145,7 +145,7 @@ def test_an_unknown_task_token(source, vocabulary):
 
 
 def test_features_of_different_settings_are_not_mixed(source, vocabulary, tmp_path, monkeypatch):
-    monkeypatch.setitem(write_shard.__globals__["FRONTEND"].settings, "n_mels", 7)
+    monkeypatch.setitem(training_corpus.FRONTEND, "n_mels", 7)
     other = make_source(tmp_path / "other", "development", NAMES[:2])
     parts = [load_source(part, vocabulary, "refuse") for part in (source, other)]
     with pytest.raises(InputError, match="front-end logmel: found features made with"):

@@ -23,6 +23,7 @@ from captioner.corpus.tables import Annotation, write_annotations
 from captioner.decoding.decode import decode_clips
 from captioner.decoding.options import DecodingOptions
 from captioner.errors import InputError
+from captioner.memory import keep_freed_memory
 from captioner.models.checkpoint import load_model
 from captioner.models.registry import FAMILIES
 from captioner.store.shards import FeatureStore
@@ -31,7 +32,6 @@ from captioner.text.vocabulary import build_vocabulary
 from captioner.training import loop
 from captioner.training.history import COLUMNS
 from captioner.training.losses import batch_logits
-from captioner.training.process import keep_freed_memory
 from captioner.training.sources import load_source
 from captioner.training.train import train_system
 

@@ -2,20 +2,19 @@
 
 import hashlib
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from captioner.audio.frontends import Heard
 from captioner.corpus.tables import Annotation, Clip, write_annotations, write_clips
-from captioner.store.shards import shard_schema
+from captioner.store.schema import ShardMetadata
 from captioner.store.statistics import compute_statistics
+from captioner.store.writing import open_shard
 from captioner.text.vocabulary import build_vocabulary
 from captioner.training.sources import Source
 
-FRONTEND = SimpleNamespace(settings={"kind": "logmel", "n_mels": 6}, n_features=6)
+FRONTEND = {"kind": "logmel", "n_mels": 6}
 VOCABULARY = {
     "text_rule": "task",
     "order": "frequency",
@@ -60,13 +59,11 @@ def captions_of(name: str, n: int = 5) -> tuple[str, ...]:
 
 
 def write_shard(path: Path, features: dict[str, np.ndarray]) -> Path:
-    """Write features by hand, as `captioner.store.shards` lays them out."""
-    schema = shard_schema(FRONTEND)
+    """Write features of six values a frame as a shard."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with pq.ParquetWriter(path, schema, compression="none") as writer:
+    with open_shard(path, ShardMetadata(dict(FRONTEND), 6, "float32", (), "")) as shard:
         for name, values in features.items():
-            row = [[name], [len(values)], [values.astype("<f4").tobytes()]]
-            writer.write_batch(pa.record_batch(row, schema=schema))
+            shard.write(name, Heard(values.astype(np.float32), None))
     return path
 
 

@@ -120,7 +120,15 @@ def text_sources(wildcards):
 
 def clip_sources(wildcards):
     """Input function: the unpacked audio of a split, and what says which of it is the split's."""
-    return PLAN.layouts[wildcards.corpus].clip_sources(wildcards.split)
+    sources = PLAN.layouts[wildcards.corpus].clip_sources(wildcards.split)
+    return sources | audio(wildcards.corpus, wildcards.split)
+
+
+def audio(corpus, split):
+    """The folders of a split's unpacked audio, whose names tell their content: dates do not count,
+    for a second checkout that shares them touches them."""
+    folders = PLAN.layouts[corpus].audio(split)
+    return {"audio": [ancient(folder) for folder in folders]} if folders else {}
 
 
 def system_shards(split=None):

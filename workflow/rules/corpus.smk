@@ -3,18 +3,21 @@
 
 rule extract_archive:
     input:
-        archive=lambda wildcards: PLAN.archive(wildcards.key, wildcards.stem),
+        # Its content is told by its key: a new link to it is no reason to unpack again.
+        archive=lambda wildcards: ancient(PLAN.archive(wildcards.key, wildcards.stem)),
     output:
-        folder=directory("resources/audio/{key}/{stem}"),
+        folder=directory("results/audio/{key}/{stem}"),  # a link, as in download.smk
     log:
-        "resources/logs/extract_archive/{key}.{stem}.log",
+        f"results/{C}/logs/extract_archive/{{key}}.{{stem}}.log",
     benchmark:
-        "resources/benchmarks/extract_archive/{key}.{stem}.tsv"
+        f"results/{C}/benchmarks/extract_archive/{{key}}.{{stem}}.tsv"
     conda:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
         mem_mb=1000,
+    params:
+        keep=True,
     message:
         "Unpack {wildcards.stem}"
     script:
@@ -23,9 +26,11 @@ rule extract_archive:
 
 use rule extract_archive as extract_archive_for_a_while with:
     output:
-        folder=temp(directory("resources/audio/{key}/{stem}")),
+        folder=temp(directory("results/audio/{key}/{stem}")),  # the files, gone once heard
     wildcard_constraints:
         key=passing("audio"),
+    params:
+        keep=False,
 
 
 ruleorder: extract_archive_for_a_while > extract_archive

@@ -3,8 +3,8 @@
 
 rule extract_features:
     input:
+        unpack(lambda wildcards: audio(wildcards.corpus, wildcards.split)),
         clips="results/{corpus}/clips/{split}.parquet",
-        audio=lambda wildcards: PLAN.layouts[wildcards.corpus].audio(wildcards.split),
         weights=lambda wildcards: PLAN.weights(wildcards.frontend) or [],
     output:
         shard="results/{corpus}/features/{frontend}/{split}/{shard}.parquet",

@@ -3,8 +3,8 @@
 
 rule build_report:
     input:
+        **audio(C, EXAMPLES),
         results=list(files_in(report_content())),
-        audio=PLAN.layout.audio(EXAMPLES),
         templates=[
             str(path) for path in sorted((ROOT / "src/captioner/reporting/templates").iterdir())
         ],

@@ -1,12 +1,18 @@
-"""Unpack the audio of one archive."""
+"""Unpack the audio of one archive and make it, or a link to it, the output."""
+
+from pathlib import Path
 
 from captioner.corpus.extract import extract
+from captioner.corpus.fetch import place
 from captioner.job import start_logging
 
 
 def main(snakemake):
     start_logging(snakemake.log[0])
-    extract(snakemake.input.archive, snakemake.output.folder)
+    stored = Path("resources/audio", snakemake.wildcards.key, snakemake.wildcards.stem)
+    if not stored.is_dir():  # it appears whole or not at all
+        extract(snakemake.input.archive, stored)
+    place(stored, snakemake.output.folder, keep=snakemake.params.keep)
 
 
 if __name__ == "__main__":

@@ -64,8 +64,8 @@ def corpus_layout(settings: dict[str, Any]) -> CorpusLayout:
 
 
 def download(key: str, file: str) -> str:
-    """Give the path of a published file, wherever it is fetched from."""
-    return f"resources/downloads/{key}/{file}"
+    """Give the path of a published file: a link to the verified one in `resources/downloads`."""
+    return f"results/downloads/{key}/{file}"
 
 
 class PublishedLayout:
@@ -103,9 +103,9 @@ class PublishedLayout:
         return [(key, name) for found, key, name in self.files.get(origin, ()) if found == kind]
 
     def audio(self, split: str) -> list[str]:
-        """See `CorpusLayout`: one folder per archive, shared by all corpora that publish it."""
+        """See `CorpusLayout`: a link per archive to what it holds, in `resources/audio`."""
         return [
-            f"resources/audio/{key}/{Path(name).stem}"
+            f"results/audio/{key}/{Path(name).stem}"
             for key, name in self._of(split, "audio_archive")
         ]
 

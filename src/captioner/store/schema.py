@@ -61,8 +61,3 @@ class ShardMetadata:
         if self.tags:
             columns.append(pa.field("tags", pa.binary(), nullable=False))  # (n_tags,) float16
         return pa.schema(columns, metadata={METADATA_KEY: json.dumps(asdict(self))})
-
-
-def shard_schema(frontend: FrontEnd) -> pa.Schema:
-    """Give the columns of a shard of float32 features without tags."""
-    return ShardMetadata(frontend.settings, frontend.n_features, "float32", (), "").schema()

@@ -12,8 +12,6 @@ import pyarrow.parquet as pq
 
 from captioner.errors import InputError
 from captioner.store.schema import DTYPES, TAGS_DTYPE, ShardMetadata
-from captioner.store.schema import shard_schema as shard_schema
-from captioner.store.writing import write_shard as write_shard
 
 OPEN_SHARDS = 64  # of 512 clips each: 100 MB of Parquet metadata
 

@@ -1,14 +1,11 @@
 """What a training asks of its process: seeds, threads, a device, memory that is kept."""
 
-import ctypes
-import platform
 import random
 
 import numpy as np
 import torch
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc, malloc.h
-NEVER = 2**31 - 1  # bytes
+from captioner.memory import keep_freed_memory
 
 
 def prepare_process(seed: int, threads: int) -> torch.device:
@@ -27,15 +24,3 @@ def prepare_process(seed: int, threads: int) -> torch.device:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     keep_freed_memory()
     return torch.device("cpu")
-
-
-def keep_freed_memory() -> bool:
-    """Let this process keep the memory it frees; say whether that could be set (glibc only).
-
-    glibc maps every block of more than 32 MiB anew and gives it back when freed, so the activations
-    of a batch of long clips are zeroed and faulted in at every step.
-    """
-    if platform.libc_ver()[0] != "glibc":
-        return False
-    mallopt = ctypes.CDLL(None).mallopt
-    return bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, NEVER))
