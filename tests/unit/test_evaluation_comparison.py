@@ -203,9 +203,10 @@ def test_differences_in_words(found, told):
 
 
 def test_numbers_as_scores_are_written():
-    assert [number_text(x) for x in (0.5, -0.25, 0, 10.02, 1)] == [
+    assert [number_text(x) for x in (0.5, -0.25, -0.00004, 0, 10.02, 1)] == [
         ".5000",
         "-.2500",
+        ".0000",
         ".0000",
         "10.0200",
         "1.0000",

@@ -119,7 +119,8 @@ def read_clip_scores(path: str | Path) -> ClipScores:
         return clip_scores_of(pq.read_table(path), str(path))
     except pa.ArrowInvalid as error:
         raise InputError(
-            f"{path}: found no Parquet ({error}), expected the per-clip scores. Score again."
+            f"{path}: found no Parquet, expected the per-clip scores (.parquet) that scoring writes. "
+            "Give that file."
         ) from error
 
 

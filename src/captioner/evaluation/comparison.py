@@ -120,7 +120,8 @@ def in_words(found: Difference) -> str:
 
 def number_text(value: float) -> str:
     """Write a number with four decimals and no leading zero, as scores are written."""
-    return re.sub(r"^(-?)0\.", r"\1.", f"{value:.4f}")
+    rounded = round(value, 4) + 0.0  # no -.0000
+    return re.sub(r"^(-?)0\.", r"\1.", f"{rounded:.4f}")
 
 
 @dataclass(frozen=True)
