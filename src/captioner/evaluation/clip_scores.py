@@ -119,8 +119,8 @@ def read_clip_scores(path: str | Path) -> ClipScores:
         return clip_scores_of(pq.read_table(path), str(path))
     except pa.ArrowInvalid as error:
         raise InputError(
-            f"{path}: found no Parquet, expected the per-clip scores (.parquet) that scoring writes. "
-            "Give that file."
+            f"{path}: found no Parquet, expected the per-clip scores that scoring writes. "
+            "Give that .parquet."
         ) from error
 
 
