@@ -1,6 +1,7 @@
 """Decoding of clips with the real families: batches, padding, order, errors."""
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from captioner.decoding.beam import beam_search
 from captioner.decoding.constraints import Constraints
 from captioner.decoding.decode import decode_clips
 from captioner.decoding.options import DecodingOptions
+from captioner.decoding.sampling import sample
 from captioner.errors import InputError
+from captioner.models.interface import Memory
 from captioner.settings import read_yaml
 from captioner.store.schema import ShardMetadata
 from captioner.store.shards import FeatureStore
@@ -92,14 +95,25 @@ def test_a_wide_beam_finds_what_scoring_every_caption_finds(loaded, length_penal
             assert hypothesis.score == pytest.approx(scores[tuple(hypothesis.tokens)], abs=1e-5)
 
 
-def test_a_batch_of_64_is_64_batches_of_one(loaded):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"beam_size": 1},
+        {"beam_size": 4},
+        {"beam_size": 4, "no_repeat_ngram": 2, "no_repeat_content": True, "min_length": 3},
+        {"beam_size": 4, "forced_words": ["tin", "dog"], "banned_words": ["rain"]},
+        {"beam_size": 6, "beam_groups": 3, "diversity": 1.0},
+    ],
+    ids=str,
+)
+def test_a_batch_of_64_is_64_batches_of_one(loaded, options):
     features = random_features({f"{n}.wav": 5 + n % 9 for n in range(64)}, seed=1)
     together, alone = (
         decode_clips(
             loaded,
             {FRONTEND: features},
             list(features),
-            DecodingOptions(beam_size=4, n_best=4, max_length=8, batch_size=batch_size),
+            DecodingOptions.from_settings({**options, "max_length": 8, "batch_size": batch_size}),
         )
         for batch_size in (64, 1)
     )
@@ -107,6 +121,62 @@ def test_a_batch_of_64_is_64_batches_of_one(loaded):
         assert [h.tokens for h in hypotheses] == [h.tokens for h in alone[file_name]]
         scores = [h.score for h in alone[file_name]]
         np.testing.assert_allclose([h.score for h in hypotheses], scores, atol=1e-5)
+
+
+class WithoutCache:
+    """A family's `forward` on all words at every step, each row with a memory of its own."""
+
+    def __init__(self, model):
+        self.model = model
+        self.rows_per_step = []
+
+    def start(self, memory, prefix, n_beams):
+        words = prefix[:, :-1].repeat_interleave(n_beams, dim=0)
+        return WithoutCacheState(memory.repeat(n_beams), words)
+
+    def step(self, state, tokens):
+        self.rows_per_step.append(len(tokens))
+        words = torch.cat([state.words, tokens[:, None]], dim=1)
+        logits = self.model(state.memory, self.model.embed(words))[:, -1]
+        return logits, WithoutCacheState(state.memory, words)
+
+
+@dataclass
+class WithoutCacheState:
+    memory: Memory
+    words: torch.Tensor
+
+    def select(self, index):
+        return WithoutCacheState(self.memory.select(index), self.words[index])
+
+
+@pytest.mark.parametrize(
+    "options", [{"beam_size": 5}, {"samples": 5, "seed": 3}, {"beam_size": 6, "beam_groups": 2}]
+)
+def test_the_cache_equals_no_cache(loaded, options):
+    options = DecodingOptions.from_settings(
+        {"max_length": 8, **options}
+    )  # the baseline has 9 steps
+    vocabulary = loaded.vocabulary
+    constraints = Constraints.of(options, vocabulary)
+    for name, parameter in loaded.model.named_parameters():
+        if name.endswith(("classifier_bias", "classifier.bias")):
+            parameter.data[vocabulary.eos] += 6  # clips end at different times, and leave
+    features = torch.randn(20, 17, 8, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        memory = loaded.model.encode({FRONTEND: features}, {FRONTEND: torch.full((20,), 17)})
+    prefix = torch.full((20, 1), vocabulary.sos)
+    cached, plain = (
+        sample(model, memory, prefix, options, constraints, [str(n) for n in range(20)])
+        if options.samples
+        else beam_search(model, memory, prefix, options, constraints)
+        for model in (loaded.model, without := WithoutCache(loaded.model))
+    )
+    for found, expected in zip(cached, plain, strict=True):
+        assert [each.tokens for each in found] == [each.tokens for each in expected]
+        scores = [each.score for each in expected]
+        np.testing.assert_allclose([each.score for each in found], scores, atol=1e-5)
+    assert len(set(without.rows_per_step[1:])) > 1  # clips have left
 
 
 @pytest.mark.parametrize("family", list(SETTINGS))

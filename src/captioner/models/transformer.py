@@ -224,7 +224,7 @@ class DecoderState:
         n_stored = self.n_stored + n
         past = self._by_group().past
         if past[0][0].shape[2] < n_stored:
-            room = max(2 * n_stored, 8 * n)  # doubled when full: a word is copied once on average
+            room = max(2 * n_stored, 16 * n)  # most captions fit; doubled when full
             past = [(self._grown(keys, room), self._grown(values, room)) for keys, values in past]
         return replace(self, past=past, places=places, n_stored=n_stored)
 
