@@ -96,11 +96,14 @@ class Plan:
             for part in system["train"]:
                 self._resolve_part(source, part, known["vocabularies"][system["vocabulary"]])
         for frontend in system["frontends"]:
-            settings = resolve(
-                frontend, "front-end", self._root / "config/frontends", self._schema("frontend")
-            ).settings
-            check_names([settings["kind"]], FRONTENDS, "kind", f"front-end {frontend}")
-            self.frontends[frontend] = settings
+            self._add_frontend(frontend)
+
+    def _add_frontend(self, name: str) -> None:
+        source = f"front-end {name}"
+        settings = resolve(name, "front-end", self._root / "config/frontends", {}).settings
+        # First of all the kind: it decides which other keys there are.
+        check_names([str(settings.get("kind"))], FRONTENDS, "kind", source)
+        self.frontends[name] = complete(settings, self._schema("frontend"), source)
 
     def _resolve_part(self, source: str, part: Settings, vocabulary: Settings) -> None:
         """Name the corpus of a part of `train`; refuse a training on what is to be scored."""
@@ -162,6 +165,11 @@ class Plan:
         checkpoint: str | None = self.frontends[frontend].get("checkpoint")
         entry = self._weights.get(checkpoint or "")
         return download(entry.key, entry.file) if entry else checkpoint
+
+    def encoders(self, system: str) -> dict[str, str]:
+        """Give front-end -> checkpoint, of those that have one."""
+        frontends = self.systems[system]["frontends"]
+        return {name: path for name in frontends if (path := self.weights(name))}
 
     # What a system learns from.
 

@@ -92,7 +92,7 @@ def test_two_processes_want_the_same_file(tmp_path):
     assert [process.returncode for process in processes] == [0, 0, 0], logs
     assert place(tmp_path, wanted).read_bytes() == payload
     assert server.n_bytes_sent == len(payload)
-    assert sum("another process fetches it; waiting" in log for log in logs) == 2
+    assert sum("another process is at it; waiting" in log for log in logs) == 2
     assert sum("is there already" in log for log in logs) == 2
 
 

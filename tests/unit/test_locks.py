@@ -57,7 +57,7 @@ def test_whoever_waits_says_so(tmp_path, caplog):
     path = tmp_path / "x.lock"
     with caplog.at_level(logging.INFO):
         most_at_once(lambda: exclusive(path, "clotho.7z"), 2)
-    assert caplog.text.count("clotho.7z: another process fetches it; waiting") == 1
+    assert caplog.text.count("clotho.7z: another process is at it; waiting") == 1
 
 
 def test_an_error_gives_the_lock_back(tmp_path):

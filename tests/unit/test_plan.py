@@ -107,3 +107,20 @@ def test_what_is_fetched_and_unpacked(repository):
         plan.archive(key, "nothing")
     checkpoint = ("bfb1f1f9968938fa8ef4012b8471f5f6", "Cnn10_mAP=0.380.pth")
     assert plan.registry(*checkpoint).endswith("config/frontends/weights.tsv")
+
+
+def test_an_encoder_is_fetched_and_goes_with_the_model(repository):
+    config = deepcopy(CONFIG)
+    config["systems"] = [{"name": "transformer_small", "frontends": ["logmel-dcase", "cnn10"]}]
+    plan = Plan(config, repository)
+    path = "results/downloads/bfb1f1f9968938fa8ef4012b8471f5f6/Cnn10_mAP=0.380.pth"
+    assert plan.encoders("transformer_small") == {"cnn10": path}
+    assert [plan.weights(name) for name in plan.frontends] == [None, path]
+
+
+def test_an_unknown_kind_of_front_end_is_named_before_its_keys(repository, tmp_path):
+    (tmp_path / "mine.yaml").write_text("kind: logmell\nhop: 3\n")
+    config = deepcopy(CONFIG)
+    config["systems"] = [{"name": "nearest_clip", "frontends": [str(tmp_path / "mine.yaml")]}]
+    with pytest.raises(InputError, match=r"unknown kind 'logmell' \(did you mean 'logmel'\?\)"):
+        Plan(config, repository)

@@ -123,7 +123,7 @@ def test_two_workflows_at_once(project: Project, other: Project, server: Behavio
     assert_there(project)
     assert_there(other)
     logs = [log_of(project), log_of(other)]
-    assert sum("another process fetches it; waiting" in log for log in logs) == 1
+    assert sum("another process is at it; waiting" in log for log in logs) == 1
 
 
 def test_a_file_that_appears_meanwhile_stays(

@@ -13,9 +13,9 @@ rule extract_archive:
         f"results/{C}/benchmarks/extract_archive/{{key}}.{{stem}}.tsv"
     conda:
         "../../envs/captioner.yaml"
-    threads: 1
+    threads: 2  # 7-Zip's, where it is there
     resources:
-        mem_mb=1000,
+        mem_mb=500,
     params:
         keep=True,
     message:

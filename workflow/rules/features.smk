@@ -14,9 +14,11 @@ rule extract_features:
         "results/{corpus}/benchmarks/extract_features/{frontend}.{split}.{shard}.tsv"
     conda:
         "../../envs/captioner.yaml"
-    threads: 1  # one process per core beats threads: the transform is bound by memory
+    # One process per core beats threads for log-mels: the transform is bound by memory.
+    threads: lambda wildcards: 4 if PLAN.weights(wildcards.frontend) else 1
     resources:
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        mem_mb=lambda wildcards, attempt: attempt
+        * (2500 if PLAN.weights(wildcards.frontend) else 500),
         gpu=lambda wildcards: GPUS if PLAN.weights(wildcards.frontend) else 0,
     params:
         frontend=lambda wildcards: FRONTENDS[wildcards.frontend],

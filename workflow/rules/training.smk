@@ -5,6 +5,7 @@ rule train_system:
     input:
         data=lambda wildcards: PLAN.training_files(wildcards.system),
         statistics=lambda wildcards: sum(PLAN.statistics(wildcards.system).values(), []),
+        encoders=lambda wildcards: list(PLAN.encoders(wildcards.system).values()),
         vocabulary=lambda wildcards: (
             f"results/{wildcards.corpus}/vocabulary/{SYSTEMS[wildcards.system]['vocabulary']}.json"
         ),
@@ -27,6 +28,7 @@ rule train_system:
         sources=lambda wildcards: PLAN.sources(wildcards.system),
         validation=lambda wildcards: PLAN.validation(wildcards.system),
         statistics=lambda wildcards: PLAN.statistics(wildcards.system),
+        encoders=lambda wildcards: PLAN.encoders(wildcards.system),
         code=source_digest(
             "train_system",
             "results/{corpus}/systems/{system}/seed{seed}/history.csv",

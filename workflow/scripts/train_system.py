@@ -18,6 +18,7 @@ def main(snakemake):
         sources=[Source.from_dict(source) for source in params.sources],
         validation=Source.from_dict(params.validation) if params.validation else None,
         statistics=params.statistics,
+        encoders=params.encoders,
         vocabulary=snakemake.input.vocabulary,
         model_folder=model,
         history=snakemake.output.history,

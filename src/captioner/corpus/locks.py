@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def exclusive(path: Path, name: str) -> Iterator[None]:
-    """Hold the lock `path`; wait for whoever fetches `name` now."""
-    with _first_of([path], f"{name}: another process fetches it; waiting"):
+    """Hold the lock `path`; wait for whoever makes `name` now."""
+    with _first_of([path], f"{name}: another process is at it; waiting"):
         yield
 
 

@@ -31,6 +31,7 @@ def train_system(
     sources: Sequence[Source],
     validation: Source | None,
     statistics: Mapping[str, Sequence[str | Path]],
+    encoders: Mapping[str, str | Path] | None = None,
     vocabulary: str | Path,
     model_folder: str | Path,
     history: str | Path,
@@ -48,6 +49,7 @@ def train_system(
             token is the one that captions are decoded with.
         validation: what to stop on, if anything.
         statistics: front-end -> files, one per source, merged exactly.
+        encoders: front-end -> checkpoint, kept in the model folder.
         vocabulary: its file.
         model_folder: written at the end.
         history: CSV, written after every epoch.
@@ -134,7 +136,7 @@ def train_system(
         "seed": seed,
         "best": state.history[state.best_epoch - 1],
     }
-    save_model(model_folder, model, words, description)
+    save_model(model_folder, model, words, description, encoders)
     resume.remove()
 
 
