@@ -1,7 +1,9 @@
 """Resampled corpus scores: the official tools on the very same samples, and plain statistics."""
 
 import json
+import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import scipy.stats
 from clip_tables import MEANS, official_bleu, scored_table, sentences
+from pycocoevalcap.meteor import meteor
 
 from captioner.errors import InputError
 from captioner.evaluation import bootstrap
@@ -22,7 +25,7 @@ from captioner.evaluation.bootstrap import (
     summarise_seeds,
 )
 from captioner.evaluation.clip_scores import clip_scores_of, find_per_clip, pool, read_clip_scores
-from captioner.evaluation.meteor import meteor_scores, start_meteor
+from captioner.evaluation.java import java_command
 
 N_CLIPS = 40
 RELATIVE = 1e-13  # sums in another order, and another `pow`: the last digits of a double
@@ -61,23 +64,56 @@ def test_bleu_of_a_sample_is_that_of_the_official_tool(captions, scores):
         np.testing.assert_allclose(found, official, rtol=RELATIVE, atol=1e-30)
 
 
-def test_meteor_of_a_sample_is_that_of_the_official_tool(captions, scores, tmp_path):
+class Meteor:
+    """The official jar, spoken to as `pycocoevalcap` does."""
+
+    def __init__(self):
+        jar = Path(meteor.__file__).with_name(meteor.METEOR_JAR)
+        options = ["-jar", str(jar), "-", "-", "-stdio", "-l", "en", "-norm"]
+        self.process = subprocess.Popen(
+            [*java_command(2048, "-XX:+UseSerialGC"), *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, *parts):
+        self.process.stdin.write(" ||| ".join(parts) + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def evaluate(self, segments):
+        """Each segment's score, and the corpus's."""
+        first = self.ask("EVAL", *(" ".join(map(str, row)) for row in segments))
+        answers = [first, *(self.process.stdout.readline() for _ in segments)]
+        *per_clip, corpus = map(float, answers)
+        return per_clip, corpus
+
+
+@pytest.fixture(scope="module")
+def official_meteor():
+    tool = Meteor()
+    yield tool
+    tool.process.kill()
+    tool.process.communicate()
+
+
+def test_meteor_of_a_sample_is_that_of_the_official_tool(captions, official_meteor):
     """Each sample's segments go through the jar's own EVAL."""
-    with start_meteor(tmp_path, 300) as process:
-        corpus, per_clip, rows = meteor_scores(process, *captions)
-        statistics = np.array(rows)
-        added = addable_meteor(statistics)
-        assert (added != statistics).any(), "no segment like its reference: not all is tested"
-        np.testing.assert_allclose(meteor_of_sums(added), per_clip, rtol=RELATIVE)
-        assert per_clip[0] == 0  # the empty candidate
-        for number, weights in enumerate(samples(len(rows))):
-            segments = literal(weights, rows)
-            line = " ||| ".join(("EVAL", *(" ".join(map(str, row)) for row in segments)))
-            answers = [process.ask(line), *(process.read_line() for _ in segments)]
-            official = float(answers[-1])
-            found = meteor_of_sums((weights @ added)[None])[0]
-            assert found == pytest.approx(official, rel=RELATIVE)
-            assert number > 0 or official == corpus
+    rows = [
+        list(map(float, official_meteor.ask("SCORE", *of_clip, candidate).split()))
+        for candidate, of_clip in zip(*captions, strict=True)
+    ]
+    statistics = np.array(rows)
+    added = addable_meteor(statistics)
+    assert (added != statistics).any(), "no segment like its reference: not all is tested"
+    per_clip, _ = official_meteor.evaluate(rows)
+    assert per_clip[0] == 0  # the empty candidate
+    np.testing.assert_allclose(meteor_of_sums(added), per_clip, rtol=RELATIVE)
+    for weights in samples(len(rows)):
+        _, official = official_meteor.evaluate(literal(weights, rows))
+        found = meteor_of_sums((weights @ added)[None])[0]
+        assert found == pytest.approx(official, rel=RELATIVE)
 
 
 def test_other_metrics_are_means_of_the_clips(scores):
@@ -235,12 +271,10 @@ def test_a_pool_is_the_mean_over_its_parts(captions):
         mean = (parts[0].corpus()[metric] + parts[1].corpus()[metric]) / 2
         assert pooled.corpus()[metric] == pytest.approx(mean)
     official, _ = official_bleu(candidates + others, references * 2)
-    assert pooled.corpus()["bleu_4"] == pytest.approx(official[3], rel=RELATIVE)
-    assert pooled.corpus()["meteor"] == pytest.approx(
-        meteor_of_sums(np.sum([addable_meteor(p.meteor).sum(axis=0) for p in parts], axis=0)[None])[
-            0
-        ]
-    )
+    assert pooled.corpus()["bleu_4"] == pytest.approx(official[3], rel=1e-8)  # its small constants
+    sums = np.sum([part.meteor.sum(axis=0) for part in parts], axis=0)
+    assert pooled.corpus()["meteor"] == pytest.approx(meteor_of_sums(sums[None])[0])
+    assert clip_scores_of(pooled.table()).corpus() == pytest.approx(pooled.corpus())
 
 
 def test_a_mean_over_seeds_has_the_t_interval():

@@ -244,3 +244,26 @@ def test_all_systems_against_the_best(captions, systems):
     pooled = {"one": "a", "two": "b"} if found["best"] == "one" else {"one": "b", "two": "a"}
     assert found["against_best"][other]["cider"][pooled["two"]] == pytest.approx(mean)
     assert found["systems"]["one"]["metrics"]["spider"]["interval"] is None
+
+
+def test_seeds_weigh_the_same_in_every_metric(captions, systems):
+    """One system once and twice over: equal, however its statistics are swapped."""
+    a, b = systems
+    found = compare_all({"once": {1: a}, "twice": {1: a, 2: a}}, resamples=200)
+    for difference in next(iter(found["against_best"].values())).values():
+        assert difference["difference"] == pytest.approx(0, abs=1e-9)
+        assert difference["interval"] == pytest.approx((0, 0), abs=1e-9)
+    one = compare_all({"a": {1: a}, "b": {1: b}}, resamples=200)
+    two = compare_all({"a": {1: a}, "b": {1: b, 2: b, 3: b}}, resamples=200)
+    for found_one, found_two in zip(
+        *(next(iter(found["against_best"].values())).values() for found in (one, two)), strict=True
+    ):
+        assert found_one["p"] == found_two["p"]
+        assert found_one["interval"] == pytest.approx(found_two["interval"], abs=1e-9)
+
+
+def test_systems_of_other_clips_are_named(captions, systems):
+    _, theirs, references = captions
+    other = clip_scores_of(scored_table(theirs, references, names=[f"{i}" for i in range(N)]))
+    with pytest.raises(InputError, match=r"beam, seed 1 has 8 clips and greedy, seed 2 8, expect"):
+        compare_all({"beam": {1: systems[0]}, "greedy": {2: other}})

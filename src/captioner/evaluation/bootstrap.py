@@ -127,6 +127,7 @@ def summarise_seeds(per_seed: Mapping[int, Mapping[str, float]]) -> dict[str, An
     metrics = {
         metric: asdict(over_seeds([per_seed[seed][metric] for seed in seeds]))
         for metric in per_seed[seeds[0]]
+        if all(metric in of_seed for of_seed in per_seed.values())
     }
     note = ONE_SEED if len(seeds) == 1 else "Student's t interval over seeds"
     return {"seeds": seeds, "confidence": CONFIDENCE, "note": note, "metrics": metrics}

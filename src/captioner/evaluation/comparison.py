@@ -87,8 +87,10 @@ def compare(
     return found
 
 
-def pair(a: ClipScores, b: ClipScores) -> tuple[ClipScores, ClipScores]:
-    """Bring the clips of B into the order of A.
+def pair(
+    a: ClipScores, b: ClipScores, names: tuple[str, str] = ("A", "B")
+) -> tuple[ClipScores, ClipScores]:
+    """Bring the clips of B into the order of A; `names` are for the message.
 
     Raises:
         InputError: they are not of the same clips.
@@ -97,8 +99,9 @@ def pair(a: ClipScores, b: ClipScores) -> tuple[ClipScores, ClipScores]:
     only_a, only_b = sorted(names_a - names_b), sorted(names_b - names_a)
     if only_a or only_b:
         raise InputError(
-            f"A has {len(a)} clips and B {len(b)}, expected the same; only in A: {_some(only_a)}; "
-            f"only in B: {_some(only_b)}. Score both systems on the same split."
+            f"{names[0]} has {len(a)} clips and {names[1]} {len(b)}, expected the same; only in "
+            f"{names[0]}: {_some(only_a)}; only in {names[1]}: {_some(only_b)}. Score both on the "
+            "same clips."
         )
     return a, b.aligned(a.file_names)
 
@@ -167,10 +170,15 @@ def compare_all(
     Raises:
         InputError: the clips differ.
     """
-    pooled = {}
+    pooled: dict[str, ClipScores] = {}
+    first = None
     for label, by_seed in systems.items():
-        parts = list(by_seed.values())
-        pooled[label] = pool([pair(parts[0], part)[1] for part in parts])
+        parts = []
+        for seed_of_part, part in by_seed.items():
+            name = f"{label}, seed {seed_of_part}"
+            first = first or (name, part)
+            parts.append(pair(first[1], part, (first[0], name))[1])
+        pooled[label] = pool(parts)
     best = max(pooled, key=lambda label: pooled[label].corpus()[metric])
     return {
         "best": best,
