@@ -166,17 +166,18 @@ def test_the_cache_equals_no_cache(loaded, options):
     with torch.inference_mode():
         memory = loaded.model.encode({FRONTEND: features}, {FRONTEND: torch.full((20,), 17)})
     prefix = torch.full((20, 1), vocabulary.sos)
+    without_cache = WithoutCache(loaded.model)
     cached, plain = (
         sample(model, memory, prefix, options, constraints, [str(n) for n in range(20)])
         if options.samples
         else beam_search(model, memory, prefix, options, constraints)
-        for model in (loaded.model, without := WithoutCache(loaded.model))
+        for model in (loaded.model, without_cache)
     )
     for found, expected in zip(cached, plain, strict=True):
         assert [each.tokens for each in found] == [each.tokens for each in expected]
         scores = [each.score for each in expected]
         np.testing.assert_allclose([each.score for each in found], scores, atol=1e-5)
-    assert len(set(without.rows_per_step[1:])) > 1  # clips have left
+    assert len(set(without_cache.rows_per_step[1:])) > 1  # clips have left
 
 
 @pytest.mark.parametrize("family", list(SETTINGS))
