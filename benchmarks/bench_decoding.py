@@ -16,6 +16,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from captioner.decoding.options import DecodingOptions
 from captioner.models.checkpoint import LoadedModel
 from captioner.models.dims import Dims
 from captioner.models.interface import Captioner, Memory
-from captioner.models.transformer import Attention, Decoder, DecoderState, sinusoids
+from captioner.models.transformer import Decoder, DecoderState, sinusoids
 from captioner.text.vocabulary import EOS, SOS, Vocabulary
 
 N_LAYERS, N_HIDDEN, N_HEADS, N_FEEDFORWARD, N_TOKENS = 6, 256, 8, 2048, 4371
@@ -94,7 +95,8 @@ class PlainLoop:
             N_HIDDEN, N_HEADS, N_FEEDFORWARD, activation="gelu", batch_first=True, norm_first=True
         )
         self.decoder = nn.TransformerDecoder(layer, N_LAYERS, nn.LayerNorm(N_HIDDEN)).eval()
-        for theirs, ours in zip(self.decoder.layers, model.decoder.layers, strict=True):
+        layers: Any = zip(self.decoder.layers, model.decoder.layers, strict=True)
+        for theirs, ours in layers:
             copy_attention(theirs.self_attn, ours.attention)
             copy_attention(theirs.multihead_attn, ours.memory_attention)
             copy(theirs.norm1, ours.attention_norm)
@@ -149,7 +151,10 @@ class Transformers:
     """`generate` of transformers, for an MBart decoder of the same weights."""
 
     def __init__(self, model: FrameCaptioner, batch_size: int):
-        from transformers import MBartConfig, MBartForConditionalGeneration
+        from transformers import (  # type: ignore[import-not-found]
+            MBartConfig,
+            MBartForConditionalGeneration,
+        )
 
         config = MBartConfig(
             vocab_size=N_TOKENS,
@@ -171,7 +176,8 @@ class Transformers:
         self.model, self.batch_size = model, batch_size
         self.peer = MBartForConditionalGeneration(config).eval()
         decoder = self.peer.model.decoder
-        for theirs, ours in zip(decoder.layers, model.decoder.layers, strict=True):
+        layers: Any = zip(decoder.layers, model.decoder.layers, strict=True)
+        for theirs, ours in layers:
             copy_projections(theirs.self_attn, ours.attention)
             copy_projections(theirs.encoder_attn, ours.memory_attention)
             copy(theirs.self_attn_layer_norm, ours.attention_norm)
@@ -193,7 +199,9 @@ class Transformers:
     @torch.inference_mode()
     def __call__(self, clips: dict[str, np.ndarray]) -> Captions:
         """Caption clips in batches."""
-        from transformers.modeling_outputs import BaseModelOutput
+        from transformers.modeling_outputs import (  # type: ignore[import-not-found]
+            BaseModelOutput,
+        )
 
         names = sorted(clips, key=lambda name: len(clips[name]))
         captions = {}
@@ -220,19 +228,19 @@ class Transformers:
         return captions
 
 
-def copy(theirs: nn.Module, ours: nn.Module) -> None:
+def copy(theirs: Any, ours: Any) -> None:
     """Copy weight and bias."""
     theirs.load_state_dict(ours.state_dict())
 
 
-def copy_attention(theirs: nn.MultiheadAttention, ours: Attention) -> None:
+def copy_attention(theirs: Any, ours: Any) -> None:
     """Copy to PyTorch's attention."""
     theirs.in_proj_weight.data = torch.cat([ours.query.weight, ours.key_value.weight]).detach()
     theirs.in_proj_bias.data = torch.cat([ours.query.bias, ours.key_value.bias]).detach()
     copy(theirs.out_proj, ours.output)
 
 
-def copy_projections(theirs: nn.Module, ours: Attention) -> None:
+def copy_projections(theirs: Any, ours: Any) -> None:
     """Copy to an attention with four projections."""
     copy(theirs.q_proj, ours.query)
     copy(theirs.out_proj, ours.output)

@@ -177,7 +177,8 @@ def test_the_cache_equals_no_cache(loaded, options):
         assert [each.tokens for each in found] == [each.tokens for each in expected]
         scores = [each.score for each in expected]
         np.testing.assert_allclose([each.score for each in found], scores, atol=1e-5)
-    assert len(set(without_cache.rows_per_step[1:])) > 1  # clips have left
+    if loaded.model.autoregressive:
+        assert len(set(without_cache.rows_per_step[1:])) > 1  # clips have left
 
 
 @pytest.mark.parametrize("family", list(SETTINGS))
