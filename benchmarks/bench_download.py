@@ -91,8 +91,8 @@ def ours(url: str, n_blocks: int) -> tuple[tuple[float, float], float]:
 
 def fetch_once(url: str, folder: str, md5: str) -> None:
     """Fetch into `folder` and print the seconds."""
-    from captioner.corpus.fetch import fetch
-    from captioner.corpus.registry import Entry
+    from captioner.corpus.download.fetch import fetch
+    from captioner.corpus.download.registry import Entry
 
     entry = Entry("development", "captions", NAME, url, md5, None)
     started = time.perf_counter()

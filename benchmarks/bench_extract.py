@@ -25,13 +25,13 @@ import numpy as np
 import scipy.signal
 import soundfile
 
-from captioner.corpus.archives import TOOLS
+from captioner.corpus.download.archives import TOOLS
 
 RATE_HZ = 44_100
 CLIP_S = 22.5  # the mean of Clotho
 OURS = """
 import sys
-from captioner.corpus import archives, extract
+from captioner.corpus.download import archives, extract
 archives.TOOLS = archives.TOOLS if sys.argv[3] == "tool" else ()
 extract.extract(*sys.argv[1:3])
 """

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from captioner.corpus.captions import read_captions_csv
-from captioner.corpus.split_report import FREQUENT, report_split
-from captioner.corpus.stratify import random_split, stratified_split
+from captioner.corpus.readers.captions import read_captions_csv
+from captioner.corpus.splitting.report import FREQUENT, report_split
+from captioner.corpus.splitting.stratify import random_split, stratified_split
 
 SPLITS = ("development", "validation", "evaluation")
 SHARES = {"development": 0.7, "validation": 0.15, "evaluation": 0.15}

@@ -32,7 +32,7 @@ import soundfile
 
 from captioner.corpus.checks import SplitTables, check_split, raise_on_errors
 from captioner.corpus.expectations import expectations_of
-from captioner.corpus.readers import load_reader
+from captioner.corpus.readers.kinds import load_reader
 from captioner.corpus.tables import write_annotations, write_clips
 from captioner.job import write_json
 

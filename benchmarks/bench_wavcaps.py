@@ -19,7 +19,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from captioner.corpus.wavcaps import read_annotations
+from captioner.corpus.readers.wavcaps import read_annotations
 
 SHARES = {"AudioSet_SL": 0.269, "BBC_Sound_Effects": 0.077, "FreeSound": 0.651, "SoundBible": 0.003}
 WORDS = "a dog barks while wind blows through trees and cars pass by on the wet road"

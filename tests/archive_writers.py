@@ -8,8 +8,8 @@ from pathlib import Path
 import py7zr
 import pytest
 
-from captioner.corpus import archives
-from captioner.corpus.extract import LOCKS
+from captioner.corpus.download import archives
+from captioner.corpus.download.extract import LOCKS
 
 needs_tool = pytest.mark.skipif(
     not any(map(shutil.which, archives.TOOLS)), reason="7-Zip (7zz, 7z or 7za) is not installed"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from captioner.audio.frontends import FRONTENDS
+from captioner.corpus.download.registry import read_registry
 from captioner.corpus.layout import CorpusLayout, corpus_layout, download
-from captioner.corpus.registry import read_registry
 from captioner.errors import InputError
 from captioner.models.registry import FAMILIES
 from captioner.settings import check_names, complete, read_yaml, resolve

@@ -4,7 +4,7 @@ import hashlib
 import random
 from pathlib import Path
 
-from captioner.corpus.registry import Entry
+from captioner.corpus.download.registry import Entry
 
 PAYLOAD = random.Random(0).randbytes(300_000)
 NAME = "odd name.v2 [é].7z"

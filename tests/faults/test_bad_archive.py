@@ -28,8 +28,8 @@ from archive_writers import (
     write_zip_members,
     zip_special,
 )
-from captioner.corpus import archives
-from captioner.corpus.extract import LOCKS, extract
+from captioner.corpus.download import archives
+from captioner.corpus.download.extract import LOCKS, extract
 from captioner.errors import InputError
 
 FILES = {f"{number}.wav": random.Random(number).randbytes(50_000) for number in range(4)}
@@ -361,7 +361,7 @@ def test_a_tool_that_fails_or_is_killed_or_warns(tmp_path, tool, refused):
 
 SLOWLY = """
 import sys, time
-from captioner.corpus import archives, extract
+from captioner.corpus.download import archives, extract
 from captioner.job import Progress, exit_on_sigterm
 exit_on_sigterm()
 archives.TOOLS = {tools!r}
@@ -411,7 +411,7 @@ def is_alive(child: str) -> bool:
 
 FULL_DISK = """
 import shutil, sys
-from captioner.corpus import archives, extract
+from captioner.corpus.download import archives, extract
 from captioner.errors import InputError
 archives.TOOLS = {tools!r}
 shutil.disk_usage = lambda _: type("Usage", (), {{"free": 10**9}})  # filled by others meanwhile

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from captioner.corpus import folder, folder_reader
-from captioner.corpus.captions import read_captions_csv
+from captioner.corpus import folder
 from captioner.corpus.checks import SplitTables, check_split, raise_on_errors
 from captioner.corpus.expectations import expectations_of
+from captioner.corpus.readers import folder as folder_reader
+from captioner.corpus.readers.captions import read_captions_csv
 from captioner.errors import InputError
 
 HEADER = "file_name,caption_1,caption_2\n"

@@ -14,9 +14,9 @@ import pytest
 from downloads import NAME, PAYLOAD, assert_only_file, entry, part_of, place, put_part
 from faulty_server import Behaviour, serve
 
-from captioner.corpus import fetch as fetch_module
-from captioner.corpus import part, registry, transfer
-from captioner.corpus.fetch import fetch
+from captioner.corpus.download import fetch as fetch_module
+from captioner.corpus.download import part, registry, transfer
+from captioner.corpus.download.fetch import fetch
 from captioner.errors import InputError
 
 HTML = b"\n <!DOCTYPE html><html><title>Sign in</title></html>" * 10

@@ -16,7 +16,7 @@ from downloads import NAME, entry, part_of, place
 from faulty_server import Behaviour, serve
 
 import captioner
-from captioner.corpus.part import md5_of
+from captioner.corpus.download.part import md5_of
 
 N_KILLS = 20
 SOURCE = Path(captioner.__file__).parents[1]
@@ -28,8 +28,8 @@ def child(folder, wanted, before="", prefix=()):
         import logging, sys
         sys.path.insert(0, {str(SOURCE)!r})
         logging.basicConfig(level=logging.INFO)
-        from captioner.corpus import fetch
-        from captioner.corpus.registry import Entry
+        from captioner.corpus.download import fetch
+        from captioner.corpus.download.registry import Entry
         from captioner.errors import InputError
         {before}
         try:
@@ -121,7 +121,9 @@ def test_processes_share_the_connections_to_a_host(tmp_path):
     server = Behaviour(payload, delay_s=0.02)
     with serve(server) as url:
         wanted = [entry(f"{url}/{n}", payload, file=f"{n}.csv") for n in range(5)]
-        limit = "from captioner.corpus import locks; locks.PER_HOST, locks.POLL_S = 2, 0.01"
+        limit = (
+            "from captioner.corpus.download import locks; locks.PER_HOST, locks.POLL_S = 2, 0.01"
+        )
         processes = [child(tmp_path, each, limit) for each in wanted]
         logs = [process.communicate(timeout=60)[1] for process in processes]
     assert [process.returncode for process in processes] == [0] * 5, logs

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from captioner.corpus.audiocaps import read_annotations, read_audiocaps_csv, tabulate_clips
+from captioner.corpus.readers.audiocaps import read_annotations, read_audiocaps_csv, tabulate_clips
 from captioner.corpus.tables import Annotation
 from captioner.errors import InputError
 

@@ -11,8 +11,8 @@ from captioner.corpus import caption_checks
 from captioner.corpus.caption_checks import check_captions
 from captioner.corpus.checks import SplitTables, check_split, raise_on_errors
 from captioner.corpus.clips import tabulate_folders
-from captioner.corpus.clotho import read_annotations
 from captioner.corpus.expectations import Expectations, expectations_of
+from captioner.corpus.readers.clotho import read_annotations
 from captioner.corpus.tables import Annotation, Clip, write_annotations, write_clips
 from captioner.errors import InputError
 from captioner.settings import read_yaml

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from captioner.corpus.captions import read_captions_csv
-from captioner.corpus.clotho import read_annotations, read_metadata_csv, tabulate_clips
-from captioner.corpus.readers import READERS, load_reader
+from captioner.corpus.readers.captions import read_captions_csv
+from captioner.corpus.readers.clotho import read_annotations, read_metadata_csv, tabulate_clips
+from captioner.corpus.readers.kinds import READERS, load_reader
 from captioner.corpus.tables import Annotation
 from captioner.errors import InputError
 

@@ -7,9 +7,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from captioner.corpus.audiocaps import Excerpt, possible_stems
+from captioner.corpus.download.registry import read_registry
 from captioner.corpus.layout import corpus_layout
-from captioner.corpus.registry import read_registry
+from captioner.corpus.readers.audiocaps import Excerpt, possible_stems
 from captioner.corpus.splits import UNCAPTIONED
 from captioner.settings import read_yaml, resolve
 

@@ -20,8 +20,8 @@ from archive_writers import (
     write_7z,
     write_zip_members,
 )
-from captioner.corpus import archives
-from captioner.corpus.extract import extract
+from captioner.corpus.download import archives
+from captioner.corpus.download.extract import extract
 from captioner.errors import InputError
 
 FILES = {
@@ -179,10 +179,10 @@ def test_two_runs_at_once_share_the_work(tmp_path, kind):
     """Both end well, one folder is whole, and the second run does not unpack again."""
     write(kind, tmp_path / "a", {f"{n}.wav": os.urandom(1000) for n in range(300)})
     code = (
-        "import logging, sys; from captioner.corpus import archives;"
+        "import logging, sys; from captioner.corpus.download import archives;"
         "logging.basicConfig(level='INFO', format='%(message)s');"
         f"archives.TOOLS = {archives.TOOLS!r};"
-        "from captioner.corpus.extract import extract; input(); extract(*sys.argv[1:])"
+        "from captioner.corpus.download.extract import extract; input(); extract(*sys.argv[1:])"
     )
     command = [sys.executable, "-c", code, tmp_path / "a", tmp_path / "out"]
     pipe = subprocess.PIPE
@@ -206,8 +206,8 @@ def test_memory_stays_flat(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         archive.writestr("silence.wav", data)
     code = (
-        "import sys; from captioner.corpus import archives; archives.TOOLS = ();"
-        "from captioner.corpus.extract import extract; extract(*sys.argv[1:]);"
+        "import sys; from captioner.corpus.download import archives; archives.TOOLS = ();"
+        "from captioner.corpus.download.extract import extract; extract(*sys.argv[1:]);"
         "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
     )
     for name in ("a.7z", "a.zip"):

@@ -15,7 +15,7 @@ from captioner import cli
 from captioner.audio import frontends
 from captioner.audio.frontends import build_frontend, frontend_features
 from captioner.commands import features
-from captioner.corpus.registry import read_registry
+from captioner.corpus.download.registry import read_registry
 
 RATE = 44100
 

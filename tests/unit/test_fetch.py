@@ -6,13 +6,13 @@ import os
 
 import pytest
 
-from captioner.corpus import fetch as fetch_module
-from captioner.corpus import zenodo
-from captioner.corpus.fetch import fetch, place
-from captioner.corpus.part import Part
-from captioner.corpus.registry import Entry
-from captioner.corpus.transfer import UnavailableError
-from captioner.corpus.zenodo import Pin, pin_path
+from captioner.corpus.download import fetch as fetch_module
+from captioner.corpus.download import zenodo
+from captioner.corpus.download.fetch import fetch, place
+from captioner.corpus.download.part import Part
+from captioner.corpus.download.registry import Entry
+from captioner.corpus.download.transfer import UnavailableError
+from captioner.corpus.download.zenodo import Pin, pin_path
 from captioner.errors import InputError
 
 PAYLOAD = b"audio" * 1000

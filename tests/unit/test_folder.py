@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from captioner.corpus import folder, folder_reader
+from captioner.corpus import folder
+from captioner.corpus.readers import folder as folder_reader
 from captioner.corpus.shards import shard_of
-from captioner.corpus.stratify import stratified_split
+from captioner.corpus.splitting.stratify import stratified_split
 from captioner.errors import InputError
 
 NAMES = [
@@ -74,7 +75,7 @@ def test_the_split_is_worked_out_once(corpus, tmp_path, monkeypatch):
         "Bäume 雨.wav," + next(split for split, names in splits.items() if "Bäume 雨.wav" in names),
     ]
     with monkeypatch.context() as patched:
-        patched.setattr("captioner.corpus.stratify.stratified_split", None)
+        patched.setattr("captioner.corpus.splitting.stratify.stratified_split", None)
         assert folder.folder_splits(corpus) == splits
         rows = [[name, "One", "Two"] for name in reversed(NAMES)]
         write_csv(Path(corpus["captions"]), rows)  # another order is no other corpus
@@ -207,7 +208,8 @@ def test_same_file_in_two_splits_of_one_folder_is_refused(corpus, tmp_path):
 
 def test_graph_needs_no_heavy_import(repository):
     code = (
-        "import sys, captioner.corpus.folder, captioner.corpus.readers, captioner.corpus.registry\n"
+        "import sys, captioner.corpus.folder, captioner.corpus.readers.kinds\n"
+        "import captioner.corpus.download.registry\n"
         "print(sorted({'numpy', 'pyarrow', 'soundfile', 'requests'} & sys.modules.keys()))"
     )
     environment = {**os.environ, "PYTHONPATH": str(repository / "src")}

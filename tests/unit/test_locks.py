@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from captioner.corpus import locks
-from captioner.corpus.locks import connection, exclusive
+from captioner.corpus.download import locks
+from captioner.corpus.download.locks import connection, exclusive
 
 
 @pytest.fixture(autouse=True)

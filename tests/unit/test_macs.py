@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from captioner.corpus.macs import AUTHOR, LICENCE, read_annotations, read_macs_yaml, tabulate_clips
+from captioner.corpus.readers.macs import (
+    AUTHOR,
+    LICENCE,
+    read_annotations,
+    read_macs_yaml,
+    tabulate_clips,
+)
 from captioner.corpus.tables import Annotation
 from captioner.errors import InputError
 

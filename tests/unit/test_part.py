@@ -3,8 +3,8 @@ import random
 
 import pytest
 
-from captioner.corpus import part as part_module
-from captioner.corpus.part import Origin, Part, md5_of
+from captioner.corpus.download import part as part_module
+from captioner.corpus.download.part import Origin, Part, md5_of
 
 PAYLOAD = random.Random(1).randbytes(5_000_000)
 ORIGIN = Origin("https://host/x", '"a"', "Wed, 26 May 2021 10:00:00 GMT", 7)

@@ -2,7 +2,7 @@ from urllib.parse import quote
 
 import pytest
 
-from captioner.corpus.registry import COLUMNS, Entry, read_registry, write_registry
+from captioner.corpus.download.registry import COLUMNS, Entry, read_registry, write_registry
 from captioner.errors import InputError
 
 ROW = ["test", "metadata", "a b.csv", "https://host/a%20b.csv", "0" * 32, "12"]

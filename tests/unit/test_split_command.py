@@ -6,10 +6,10 @@ import pytest
 
 from captioner import cli
 from captioner.commands import split
-from captioner.corpus.captions import read_captions_csv
 from captioner.corpus.folder import folder_splits
-from captioner.corpus.hold_out import hold_out
-from captioner.corpus.stratify import stratified_split
+from captioner.corpus.readers.captions import read_captions_csv
+from captioner.corpus.splitting.hold_out import hold_out
+from captioner.corpus.splitting.stratify import stratified_split
 from captioner.errors import InputError
 
 SOUNDS = ["rain", "wind", "a dog", "a bell", "traffic", "birds", "a door", "steps"]

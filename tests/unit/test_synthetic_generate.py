@@ -10,7 +10,7 @@ import py7zr
 import pytest
 import soundfile
 
-from captioner.corpus.registry import read_registry
+from captioner.corpus.download.registry import read_registry
 from captioner.corpus.synthetic.files import published_files
 from captioner.corpus.synthetic.generate import SPLITS, generate_corpus
 from captioner.errors import InputError

@@ -4,9 +4,15 @@ from types import SimpleNamespace
 import pytest
 import requests
 
-from captioner.corpus import transfer
-from captioner.corpus.part import Part
-from captioner.corpus.transfer import TransientError, UnavailableError, _Bar, download, persist
+from captioner.corpus.download import transfer
+from captioner.corpus.download.part import Part
+from captioner.corpus.download.transfer import (
+    TransientError,
+    UnavailableError,
+    _Bar,
+    download,
+    persist,
+)
 
 
 @pytest.fixture

@@ -9,6 +9,12 @@ import soundfile
 
 from captioner.corpus.checks import SplitTables, check_split
 from captioner.corpus.expectations import Expectations
+from captioner.corpus.readers.wavcaps import (
+    read_annotations,
+    read_blacklist,
+    read_wavcaps_json,
+    tabulate_clips,
+)
 from captioner.corpus.tables import (
     Annotation,
     read_clips,
@@ -16,12 +22,6 @@ from captioner.corpus.tables import (
     write_clips,
 )
 from captioner.corpus.tables import read_annotations as read_table
-from captioner.corpus.wavcaps import (
-    read_annotations,
-    read_blacklist,
-    read_wavcaps_json,
-    tabulate_clips,
-)
 from captioner.errors import InputError
 
 DATA = {

@@ -3,9 +3,9 @@ import json
 import pytest
 import requests
 
-from captioner.corpus import zenodo
-from captioner.corpus.transfer import UnavailableError
-from captioner.corpus.zenodo import Pin, ask_record
+from captioner.corpus.download import zenodo
+from captioner.corpus.download.transfer import UnavailableError
+from captioner.corpus.download.zenodo import Pin, ask_record
 
 MD5 = "900150983cd24fb0d6963f7d28e17f72"
 ITEM = {"key": "a b.7z", "size": 3, "checksum": f"md5:{MD5}", "links": {"self": "https://host"}}

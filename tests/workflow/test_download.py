@@ -15,8 +15,8 @@ import pytest
 import yaml
 from tiny import Project, empty_project
 
+from captioner.corpus.download.registry import Entry, write_registry
 from captioner.corpus.layout import download
-from captioner.corpus.registry import Entry, write_registry
 
 sys.path.append(str(Path(__file__).parents[1] / "faults"))
 from faulty_server import Behaviour, serve

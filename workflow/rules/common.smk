@@ -16,7 +16,7 @@ if Path(sys.executable).is_file():  # once
     sys.executable = shlex.quote(sys.executable)
 
 from captioner.audio.frontends import FRONTENDS as FRONTEND_MODULES
-from captioner.corpus.readers import READERS
+from captioner.corpus.readers.kinds import READERS
 from captioner.corpus.splits import UNCAPTIONED
 from captioner.corpus.synthetic.files import published_files
 from captioner.errors import InputError

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from captioner.corpus.extract import extract
-from captioner.corpus.fetch import place
+from captioner.corpus.download.extract import extract
+from captioner.corpus.download.fetch import place
 from captioner.job import start_logging
 
 

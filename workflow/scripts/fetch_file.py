@@ -1,7 +1,7 @@
 """Fetch one published file, verify it and make it, or a link to it, the output."""
 
-from captioner.corpus.fetch import fetch, place
-from captioner.corpus.registry import read_registry
+from captioner.corpus.download.fetch import fetch, place
+from captioner.corpus.download.registry import read_registry
 from captioner.job import start_logging
 
 

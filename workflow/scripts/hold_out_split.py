@@ -2,8 +2,8 @@
 
 import logging
 
-from captioner.corpus.hold_out import hold_out
-from captioner.corpus.split_report import describe_split
+from captioner.corpus.splitting.hold_out import hold_out
+from captioner.corpus.splitting.report import describe_split
 from captioner.job import start_logging
 
 

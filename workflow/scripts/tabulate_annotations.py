@@ -1,6 +1,6 @@
 """Tabulate the captions and metadata of one split."""
 
-from captioner.corpus.readers import load_reader
+from captioner.corpus.readers.kinds import load_reader
 from captioner.corpus.tables import write_annotations
 from captioner.job import start_logging
 

@@ -1,6 +1,6 @@
 """Tabulate the audio files of one split by their headers."""
 
-from captioner.corpus.readers import load_reader
+from captioner.corpus.readers.kinds import load_reader
 from captioner.corpus.tables import write_clips
 from captioner.job import start_logging
 

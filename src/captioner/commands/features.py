@@ -143,7 +143,7 @@ def _find_weights(name: str, settings: Mapping[str, Any], given: Path | None) ->
 
 def _published(checkpoint: str) -> str:
     """Say where a checkpoint is published."""
-    from captioner.corpus.registry import read_registry
+    from captioner.corpus.download.registry import read_registry
 
     registries = [
         path for path in (FOLDER / WEIGHTS, CHECKOUT / FOLDER / WEIGHTS) if path.is_file()

@@ -47,10 +47,10 @@ def add(commands: Commands) -> None:
 
 
 def _split(arguments: argparse.Namespace) -> int:
-    from captioner.corpus.captions import read_captions_csv
-    from captioner.corpus.hold_out import split_and_report, write_captions_csv
-    from captioner.corpus.split_report import describe_split, draw_split
+    from captioner.corpus.readers.captions import read_captions_csv
     from captioner.corpus.splits import shares_of
+    from captioner.corpus.splitting.hold_out import split_and_report, write_captions_csv
+    from captioner.corpus.splitting.report import describe_split, draw_split
 
     rows = read_captions_csv(arguments.captions, None)
     shares = shares_of({"validation": arguments.validation, "evaluation": arguments.evaluation})

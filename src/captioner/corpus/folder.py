@@ -18,8 +18,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from captioner.corpus.captions import CaptionRow, read_captions_csv
 from captioner.corpus.listing import list_audio
+from captioner.corpus.readers.captions import CaptionRow, read_captions_csv
 from captioner.corpus.splits import (
     SPLITS,
     UNCAPTIONED,
@@ -183,12 +183,14 @@ def _split_by_words(
         sorted((row.file_name, row.captions) for row in rows),
         shares,
         seed,
-        source_digest("captioner.corpus.stratify"),
+        source_digest("captioner.corpus.splitting.stratify"),
     ]
     digest = hashlib.blake2b(json.dumps(made_of).encode(), digest_size=16).hexdigest()
     kept = KEPT_SPLITS / f"{digest}.csv"
     if not kept.is_file():
-        from captioner.corpus.stratify import stratified_split  # late: it needs numpy and scipy
+        from captioner.corpus.splitting.stratify import (
+            stratified_split,  # late: it needs numpy and scipy
+        )
 
         log.warning(
             "%s has no column `split`: its %d clips are split by their words, into %s. Captions "

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from captioner.corpus.readers import READERS
-from captioner.corpus.registry import read_registry
+from captioner.corpus.download.registry import read_registry
+from captioner.corpus.readers.kinds import READERS
 from captioner.corpus.splits import SPLITS
 from captioner.errors import InputError
 from captioner.source import source_digest

@@ -12,7 +12,7 @@ from pathlib import Path
 import py7zr
 import soundfile
 
-from captioner.corpus.registry import Entry, write_registry
+from captioner.corpus.download.registry import Entry, write_registry
 from captioner.corpus.synthetic.dsp import SAMPLE_RATE_HZ
 from captioner.corpus.synthetic.files import CORPUS, REGISTRY, published_files
 from captioner.corpus.synthetic.plans import (

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from captioner.corpus.captions import read_captions_csv
 from captioner.corpus.clips import tabulate_folders
 from captioner.corpus.listing import list_audio
-from captioner.corpus.split_names import names_of_split
+from captioner.corpus.readers.captions import read_captions_csv
+from captioner.corpus.readers.split_names import names_of_split
+from captioner.corpus.readers.text_files import read_bytes
 from captioner.corpus.tables import Annotation, Clip
-from captioner.corpus.text_files import read_bytes
 from captioner.errors import InputError
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """Archives read as a listing and one stream of bytes: 7z (by 7-Zip or by py7zr) and zip.
 
 Nothing here makes a file: names are only read, the unpackers only decompress, and what becomes of
-the bytes is decided by `captioner.corpus.extract`.
+the bytes is decided by `captioner.corpus.download.extract`.
 """
 
 import lzma

@@ -4,8 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from captioner.corpus.readers.text_files import Faults, read_csv
 from captioner.corpus.splits import SPLITS, UNCAPTIONED
-from captioner.corpus.text_files import Faults, read_csv
 from captioner.errors import InputError
 
 WHAT_TO_DO = "mend these rows, or leave them out together with their wavs"

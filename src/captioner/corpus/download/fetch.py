@@ -10,11 +10,11 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
-from captioner.corpus import zenodo
-from captioner.corpus.locks import connection, exclusive
-from captioner.corpus.part import CHUNK_BYTES, Part, md5_of
-from captioner.corpus.registry import Entry
-from captioner.corpus.transfer import ATTEMPTS, UnavailableError, download
+from captioner.corpus.download import zenodo
+from captioner.corpus.download.locks import connection, exclusive
+from captioner.corpus.download.part import CHUNK_BYTES, Part, md5_of
+from captioner.corpus.download.registry import Entry
+from captioner.corpus.download.transfer import ATTEMPTS, UnavailableError, download
 from captioner.errors import InputError
 from captioner.job import Progress
 

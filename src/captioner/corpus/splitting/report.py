@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from captioner.corpus.stratify import label_matrix
+from captioner.corpus.splitting.stratify import label_matrix
 from captioner.errors import InputError
 from captioner.job import atomic_path
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from captioner.corpus.transfer import (
+from captioner.corpus.download.transfer import (
     ATTEMPTS,
     TransientError,
     UnavailableError,

@@ -12,8 +12,8 @@ from typing import TypeVar
 import requests
 from urllib3.exceptions import HTTPError
 
-from captioner.corpus import part as parts
-from captioner.corpus.part import Origin, Part
+from captioner.corpus.download import part as parts
+from captioner.corpus.download.part import Origin, Part
 from captioner.job import Progress
 
 CONNECT_TIMEOUT_S = 15

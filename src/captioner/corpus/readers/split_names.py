@@ -8,7 +8,7 @@ development and this CSV as `files["split"]`.
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from captioner.corpus.captions import read_captions_csv
+from captioner.corpus.readers.captions import read_captions_csv
 from captioner.errors import InputError
 
 

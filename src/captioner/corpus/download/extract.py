@@ -12,9 +12,9 @@ from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
-from captioner.corpus.archives import Archive, damaged, open_archive
+from captioner.corpus.download.archives import Archive, damaged, open_archive
+from captioner.corpus.download.locks import exclusive
 from captioner.corpus.listing import AUDIO_SUFFIXES
-from captioner.corpus.locks import exclusive
 from captioner.errors import InputError
 from captioner.job import Progress
 

@@ -11,11 +11,11 @@ if TYPE_CHECKING:  # the graph of jobs reads the names below without paying for 
 
 # Names, not modules: work on one kind must not make the others' results stale.
 READERS = {
-    "clotho": "captioner.corpus.clotho",
-    "macs": "captioner.corpus.macs",
-    "audiocaps": "captioner.corpus.audiocaps",
-    "wavcaps": "captioner.corpus.wavcaps",
-    "folder": "captioner.corpus.folder_reader",
+    "clotho": "captioner.corpus.readers.clotho",
+    "macs": "captioner.corpus.readers.macs",
+    "audiocaps": "captioner.corpus.readers.audiocaps",
+    "wavcaps": "captioner.corpus.readers.wavcaps",
+    "folder": "captioner.corpus.readers.folder",
 }
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 
 from captioner.corpus.clips import tabulate_folders
-from captioner.corpus.split_names import names_of_split
+from captioner.corpus.readers.split_names import names_of_split
+from captioner.corpus.readers.text_files import Faults, decode
 from captioner.corpus.tables import Annotation, Clip
-from captioner.corpus.text_files import Faults, decode
 from captioner.errors import InputError
 
 AUTHOR = "Toni Heittola, Annamaria Mesaros, Tuomas Virtanen"

@@ -4,10 +4,10 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from captioner.corpus.captions import CaptionRow, read_captions_csv
-from captioner.corpus.split_report import SplitReport, report_split
+from captioner.corpus.readers.captions import CaptionRow, read_captions_csv
 from captioner.corpus.splits import shares_of, write_split_csv
-from captioner.corpus.stratify import random_split, stratified_split
+from captioner.corpus.splitting.report import SplitReport, report_split
+from captioner.corpus.splitting.stratify import random_split, stratified_split
 from captioner.job import atomic_path
 
 

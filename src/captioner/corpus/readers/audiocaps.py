@@ -13,9 +13,9 @@ from typing import Any
 
 from captioner.corpus.clips import tabulate_folders
 from captioner.corpus.folder import audio_folder
-from captioner.corpus.placed import audio_by_stem, caption_files, report_missing
+from captioner.corpus.readers.placed import audio_by_stem, caption_files, report_missing
+from captioner.corpus.readers.text_files import Faults, read_csv
 from captioner.corpus.tables import Annotation, Clip
-from captioner.corpus.text_files import Faults, read_csv
 from captioner.errors import InputError
 
 COLUMNS = ("audiocap_id", "youtube_id", "start_time", "caption")

@@ -1,0 +1,1 @@
+"""Published files: fetched, verified and unpacked, each whole or not at all."""

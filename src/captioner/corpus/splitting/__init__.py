@@ -1,0 +1,1 @@
+"""Splits of a corpus that has none, by the words of its captions."""
