@@ -107,7 +107,10 @@ def test_meteor_of_a_sample_is_that_of_the_official_tool(captions, official_mete
     statistics = np.array(rows)
     added = addable_meteor(statistics)
     assert (added != statistics).any(), "no segment like its reference: not all is tested"
-    per_clip, _ = official_meteor.evaluate(rows)
+    per_clip, corpus = official_meteor.evaluate(rows)
+    table = scored_table(*captions).drop_columns(["meteor_statistics"])
+    table = table.append_column("meteor_statistics", pa.array(rows))
+    assert clip_scores_of(table).corpus()["meteor"] == pytest.approx(corpus, rel=RELATIVE)
     assert per_clip[0] == 0  # the empty candidate
     np.testing.assert_allclose(meteor_of_sums(added), per_clip, rtol=RELATIVE)
     for weights in samples(len(rows)):

@@ -134,6 +134,19 @@ def test_the_most_frequent_come_first():
     assert found["confusion"]["noun"]["counts"] == [[3], [1]]
 
 
+def test_a_word_that_is_right_is_not_confused():
+    found = analyse_errors({"1.wav": "a dog and cat"}, {"1.wav": ["a dog", "rain"] * 2}, tag)
+    assert found["confusion"]["noun"]["references"] == []  # each is said by half of the people
+    found = analyse_errors({"1.wav": "a dog and cat"}, {"1.wav": ["a dog in rain"]}, tag)
+    assert found["confusion"]["noun"] == {
+        "references": ["dog", "rain"],
+        "clips": [1, 1],
+        "right": [1, 0],
+        "predicted": ["cat"],
+        "counts": [[0], [1]],
+    }
+
+
 def test_only_half_is_no_agreement():
     found = analyse_errors({"1.wav": "men"}, {"1.wav": ["a dog", "a cat"]}, tag)
     assert found["missed"] == []

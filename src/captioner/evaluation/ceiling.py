@@ -116,10 +116,10 @@ def _leave_one_out(
 
 
 def _clip_scores(scores: Scores) -> ClipScores:
-    of_clips = scores.per_clip.values()
+    of_clips = list(scores.per_clip.values())
     return ClipScores(
         tuple(scores.per_clip),
-        {metric: np.array([clip[metric] for clip in of_clips]) for metric in scores.corpus},
+        {metric: np.array([clip[metric] for clip in of_clips]) for metric in of_clips[0]},
         np.array(scores.bleu_statistics, dtype=np.float64),
         addable_meteor(np.array(scores.meteor_statistics, dtype=np.float64)),
     )
