@@ -1,6 +1,7 @@
 """The human ceiling: leave-one-out by hand, whatever the number of references."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,7 +14,7 @@ from captioner.evaluation.bootstrap import intervals
 from captioner.evaluation.ceiling import human_ceiling, write_ceiling
 from captioner.evaluation.clip_scores import read_clip_scores
 from captioner.evaluation.metrics import bleu_statistics, cider, rouge_l
-from captioner.evaluation.score import METRICS, Scores
+from captioner.evaluation.score import METRICS
 
 
 class Scorer:
@@ -40,13 +41,12 @@ class Scorer:
         values["spice"] = np.mean(spice), spice
         both = [(a + b) / 2 for a, b in zip(values["cider"][1], spice, strict=True)]
         values["spider"] = np.mean(both), both
-        return Scores(
+        return SimpleNamespace(  # what is read of `Scores`
             corpus={metric: float(values[metric][0]) for metric in METRICS},
             per_clip={
                 name: {metric: float(values[metric][1][row]) for metric in METRICS}
                 for row, name in enumerate(predictions)
             },
-            empty_predictions=[],
             bleu_statistics=bleu_statistics(*sides),
             meteor_statistics=statistics.tolist(),
         )

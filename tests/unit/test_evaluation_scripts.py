@@ -12,7 +12,7 @@ from clip_tables import scored_table, sentences
 from captioner.corpus.tables import Annotation, Clip, write_annotations, write_clips
 from captioner.evaluation.parts_of_speech import Tagged
 from captioner.evaluation.references import read_split_references
-from captioner.evaluation.score import METRICS, Scores
+from captioner.evaluation.score import METRICS
 
 CAPTIONS = {"1.wav": ("a dog", "the dogs", "a cat"), "2.wav": ("birds", "one bird", "rain")}
 
@@ -58,7 +58,12 @@ def test_score_ceiling(run, tables, tmp_path):
         asked.append(predictions)
         values = dict.fromkeys(METRICS, 0.1 * len(asked))
         statistics = [[1, 0, 0, 0, 2, 1, 0, 0, 2, 2]], [[2.0, 2.0, *[0.0] * 21]]
-        return Scores(values, dict.fromkeys(predictions, values), [], *(2 * s for s in statistics))
+        return SimpleNamespace(  # what is read of `Scores`
+            corpus=values,
+            per_clip=dict.fromkeys(predictions, values),
+            bleu_statistics=2 * statistics[0],
+            meteor_statistics=2 * statistics[1],
+        )
 
     outputs = {"scores": tmp_path / "people.json", "per_clip": tmp_path / "people.parquet"}
     jars = [str(tmp_path / "java" / "a.jar")]
