@@ -288,7 +288,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--clips", type=int, default=1045, help="clips (default 1045)")
     parser.add_argument("--loop-clips", type=int, default=45, help="of them, by the loop")
-    parser.add_argument("--batch-size", type=int, default=64, help="clips at once (default 64)")
+    parser.add_argument("--batch-size", type=int, default=128, help="clips at once (default 128)")
     parser.add_argument("--threads", type=int, default=2, help="of PyTorch (default 2)")
     parser.add_argument("--eos-bias", type=float, default=9.0, help="added to the logit of <eos>")
     arguments = parser.parse_args()

@@ -22,7 +22,7 @@ class DecodingOptions:
     max_length: int = 30  # the end is forced after this many words
     length_penalty: float = 1.0  # score = sum log p / length ** this; 0: the sum; 1: the mean
     n_best: int = 1  # hypotheses returned per clip, at most beam_size or samples
-    batch_size: int = 64  # clips decoded at once
+    batch_size: int = 128  # clips decoded at once
     no_repeat_ngram: int = 0  # no n-gram of this many words occurs twice in a caption; 0: it may
     no_repeat_content: bool = False  # no word occurs twice but stop words
     banned_words: tuple[str, ...] = ()  # words that no caption holds
