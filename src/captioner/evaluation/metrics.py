@@ -23,6 +23,16 @@ METRIC_SETS = {
         "spice",
         "spider",
     ),
+    "dcase2023": ("meteor", "cider", "spice", "spider", "spider_fl"),
+    "dcase2024": ("meteor", "cider", "spice", "spider", "spider_fl", "fense"),
+    "diversity": (
+        "vocabulary_size",
+        "vocabulary_coverage",
+        "distinct_1",
+        "distinct_2",
+        "mean_length",
+        "repeated_content_words",
+    ),
 }
 
 
@@ -62,6 +72,14 @@ def cider(
     """CIDEr-D, n-grams to 4, sigma 6; document frequencies are those of the references given."""
     corpus, per_clip = Cider().compute_score(*_keyed(candidates, references))
     return float(corpus), per_clip.tolist()
+
+
+def spider(
+    cider: tuple[float, Sequence[float]], spice: tuple[float, Sequence[float]]
+) -> tuple[float, list[float]]:
+    """SPIDEr = (CIDEr + SPICE) / 2 (Liu et al., 2017), of the corpus and of each clip."""
+    of_clips = [(a + b) / 2 for a, b in zip(cider[1], spice[1], strict=True)]
+    return (cider[0] + spice[0]) / 2, of_clips
 
 
 def _keyed(

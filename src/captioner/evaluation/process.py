@@ -1,16 +1,64 @@
-"""One Java tool at work: started, spoken to, stopped in time, its failure explained."""
+"""Java tools at work: started, spoken to, stopped in time, their failures explained."""
 
+import logging
 import subprocess
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, NoReturn
+from typing import IO, NoReturn, TypeVar
 
 from captioner.errors import InputError
 
 LOG_TAIL_LINES = 15  # of the tool's log, shown in an error
+
+Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
+
+
+class ToolHangsError(InputError):
+    """A tool gave no answer in its time."""
+
+
+def twice_if_it_hangs(run: Callable[[Path], Result], scratch: Path) -> Result:
+    """Run a tool in a new folder of `scratch`, and once more in another one if it hangs."""
+    try:
+        return run(_new_folder(scratch))
+    except ToolHangsError as error:
+        log.warning("%s\nTrying once more.", error)
+        return run(_new_folder(scratch))
+
+
+def _new_folder(scratch: Path) -> Path:
+    return Path(tempfile.mkdtemp(dir=scratch))
+
+
+class Crew:
+    """The Java processes of one job, whatever thread started them: killed when it ends."""
+
+    def __init__(self) -> None:
+        self._members: list[subprocess.Popen[bytes]] = []
+        self._lock = threading.Lock()
+        self._is_over = False
+
+    def add(self, process: "subprocess.Popen[bytes]") -> None:
+        """Count in a process that was just started."""
+        with self._lock:
+            self._members.append(process)
+            if self._is_over:
+                process.kill()
+
+    def __enter__(self) -> "Crew":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._is_over = True
+            for process in self._members:
+                process.kill()  # does nothing to one that has ended
 
 
 class JavaProcess:
@@ -18,11 +66,18 @@ class JavaProcess:
 
     With `talks` the tool is spoken to line by line (`ask`, `read_line`); otherwise what it prints
     is had at its end (`finish`). A wait of more than `timeout_s` seconds for either ends in its
-    death. Every failure is an `InputError` with the end of the tool's log.
+    death (`ToolHangsError`). Every failure is an `InputError` with the end of the tool's log.
     """
 
     def __init__(
-        self, tool: str, command: list[str], folder: Path, timeout_s: float, *, talks: bool = False
+        self,
+        tool: str,
+        command: list[str],
+        folder: Path,
+        timeout_s: float,
+        *,
+        talks: bool = False,
+        crew: Crew | None = None,
     ):
         self.tool = tool
         self.timeout_s = timeout_s
@@ -36,6 +91,8 @@ class JavaProcess:
                 stdout=subprocess.PIPE if talks else to_output,
                 stderr=to_log,
             )
+        if crew is not None:
+            crew.add(self._process)
         self._timed_out = False
 
     def ask(self, line: str) -> str:
@@ -92,7 +149,8 @@ class JavaProcess:
         else:
             reason = f"failed with exit code {code}, expected 0"
         tail = "\n".join(text.splitlines()[-LOG_TAIL_LINES:]) or "(empty)"
-        raise InputError(f"{self.tool} {reason}. The end of its Java log:\n{tail}")
+        failure = ToolHangsError if self._timed_out else InputError
+        raise failure(f"{self.tool} {reason}. The end of its Java log:\n{tail}")
 
     def __enter__(self) -> "JavaProcess":
         return self

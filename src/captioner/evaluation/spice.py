@@ -1,64 +1,62 @@
-"""SPICE 1.0, the official program, on a current Java and with a cache of parses that lasts.
+"""SPICE 1.0: the official program's classes on a current Java, parses kept by the caption's text.
 
-Only the call is ours. On Java >= 16 its serializer needs `--add-opens`, and a JavaScript engine
-must stand on the class path, which `-jar` would not look at: hence the main class by its name.
+`spice.js`, run by a JavaScript engine inside SPICE's own Java process, calls them. Parsing nearly
+is the whole cost, so it is done once for a text: see `captioner.evaluation.parses`.
 """
 
-import fcntl
 import json
-import logging
 import os
-import platform
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import random
+from collections.abc import Sequence
 from pathlib import Path
 
 from pycocoevalcap.spice import spice
 
 from captioner.errors import InputError
 from captioner.evaluation.java import SPICE_JARS, java_command, missing_jars
-from captioner.evaluation.process import JavaProcess
+from captioner.evaluation.parses import ParseCache, Tuples
+from captioner.evaluation.process import Crew, JavaProcess
+from captioner.job import Progress
 
 JAR = Path(spice.__file__).with_name(spice.SPICE_JAR)
-MAIN_CLASS = "edu.anu.spice.SpiceScorer"
-OPENED_PACKAGES = (  # to FST 2.47, which serializes the cached parses
-    "java.lang",
-    "java.math",
-    "java.net",
-    "java.text",
-    "java.util",
-    "java.util.concurrent",
-    "java.io",
-    "java.nio",
-    "sun.nio.ch",
-)
-CACHE_PROCESSORS = ("x86_64", "AMD64")  # those the cache's native library (lmdbjni) exists for
+DRIVER = Path(__file__).with_name("spice.js")
+MAIN_CLASS = "org.mozilla.javascript.tools.shell.Main"
+CAPTIONS_AT_ONCE = 64  # parsed between two looks into the cache
 # A heap that is wide from the start, most of it for short-lived objects: parsing makes many. Half
 # the time of Java's defaults (docs/metrics.md).
 START_MEMORY_MB = 2048
 
-log = logging.getLogger(__name__)
 
-
-@contextmanager
-def running_spice(
+def spice_scores(
     candidates: Sequence[str],
     references: Sequence[Sequence[str]],
-    scratch: Path,
+    folder: Path,
     *,
     java_folder: Path,
-    cache_folder: Path | None,
+    cache: ParseCache | None,
     threads: int,
     memory_mb: int,
     timeout_s: float,
-) -> Iterator[JavaProcess]:
-    """Start SPICE on tokenised captions; hand the process to `spice_scores` when others are done.
+    crew: Crew | None = None,
+) -> list[float]:
+    """Return each clip's F-score over all tuples; the corpus value is its mean.
 
-    Parses are kept under `cache_folder`, keyed by the caption's text. One process at a time works
-    in a cache (file lock): a second one waits, and then finds the parses of the first.
+    Jobs that share a cache do not wait for each other: each parses what is still missing, some
+    captions at a time, in an order of its own, and finds what the others have done by then.
+
+    Args:
+        candidates: tokenised, one a clip.
+        references: tokenised, one or more a clip.
+        folder: an empty one, for files that are not needed afterwards.
+        java_folder: where SPICE's jars are.
+        cache: where parses are kept; None keeps none.
+        threads: parsing threads.
+        memory_mb: limit of the heap in MiB.
+        timeout_s: the longest wait for a few captions' parses, or for the scores.
+        crew: whom the Java process belongs to.
 
     Raises:
-        InputError: SPICE's jars are not in `java_folder`.
+        InputError: jars are missing, the cache is damaged, or SPICE failed.
     """
     if missing := missing_jars(java_folder):
         names = ", ".join(jar.file_name for jar in missing)
@@ -66,65 +64,50 @@ def running_spice(
             f"SPICE's jars are missing from {java_folder}: {names}. Fetch them first "
             "(captioner.evaluation.java.fetch_spice_jars)."
         )
-    folder = scratch / "spice"
-    folder.mkdir()
-    clips = [
-        {"image_id": number, "test": candidate, "refs": list(of_clip)}
-        for number, (candidate, of_clip) in enumerate(zip(candidates, references, strict=True))
-    ]
-    (folder / "input.json").write_text(json.dumps(clips), encoding="utf-8")
-    options = ["input.json", "-out", "scores.json", "-silent", "-threads", str(threads)]
-    if cache_folder is not None and platform.machine() not in CACHE_PROCESSORS:
-        log.warning("SPICE's cache does not exist for %s: going without", platform.machine())
-        cache_folder = None
-    command = [*_java(java_folder, folder, threads, memory_mb), MAIN_CLASS, *options]
-    if cache_folder is None:
-        with JavaProcess("SPICE", command, folder, timeout_s) as process:
-            yield process
-        return
-    with _locked(cache_folder):
-        command += ["-cache", str(cache_folder.resolve())]
-        with JavaProcess("SPICE", command, folder, timeout_s) as process:
-            yield process
+    captions = dict.fromkeys([*candidates, *(text for of_clip in references for text in of_clip)])
+    parses = {} if cache is None else cache.find(captions)
+    command = _command(java_folder, folder, threads, memory_mb)
+    with JavaProcess("SPICE", command, folder, timeout_s, talks=True, crew=crew) as process:
+        _parse([text for text in captions if text not in parses], parses, cache, process)
+        clips = [
+            [parses[candidate], [parses[text] for text in of_clip]]
+            for candidate, of_clip in zip(candidates, references, strict=True)
+        ]
+        return [float(f) for f in json.loads(process.ask(json.dumps({"score": clips})))]
 
 
-def spice_scores(process: JavaProcess, scratch: Path) -> list[float]:
-    """Wait for SPICE and return each clip's F-score over all tuples; the corpus value is its mean.
+def _parse(
+    missing: list[str], parses: dict[str, Tuples], cache: ParseCache | None, process: JavaProcess
+) -> None:
+    """Add the missing captions' parses to `parses` and to the cache."""
+    random.Random().shuffle(missing)  # another order in each job, so that jobs share the work
+    with Progress(len(missing), "Parsing captions for SPICE", "caption") as progress:
+        while missing:
+            some, missing = missing[:CAPTIONS_AT_ONCE], missing[CAPTIONS_AT_ONCE:]
+            if cache is not None:
+                parses |= cache.find(some)
+            if new := [text for text in some if text not in parses]:
+                answer = json.loads(process.ask(json.dumps({"parse": new})))
+                found = dict(zip(new, answer, strict=True))
+                parses |= found
+                if cache is not None:
+                    cache.add(found)
+            progress.advance(len(some))
 
-    Raises:
-        InputError: SPICE failed.
-    """
-    process.finish()
-    clips = json.loads((scratch / "spice" / "scores.json").read_text(encoding="utf-8"))
-    by_number = {clip["image_id"]: float(clip["scores"]["All"]["f"]) for clip in clips}
-    return [by_number[number] for number in range(len(by_number))]
 
-
-def _java(java_folder: Path, folder: Path, threads: int, memory_mb: int) -> list[str]:
+def _command(java_folder: Path, folder: Path, threads: int, memory_mb: int) -> list[str]:
     # CoreNLP stands first, as in the manifest of SPICE's jar: others hold classes of its name.
     class_path = [java_folder.resolve() / jar.file_name for jar in SPICE_JARS] + [JAR]
     start_mb = min(START_MEMORY_MB, memory_mb)
-    return java_command(
+    command = java_command(
         memory_mb,
         f"-Xms{start_mb}m",
         f"-Xmn{start_mb * 3 // 4}m",
-        *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED_PACKAGES),
-        # CoreNLP parses with as many threads as it sees processors, whatever `-threads` says.
+        # CoreNLP parses with as many threads as it sees processors.
         f"-XX:ActiveProcessorCount={threads}",
         "-XX:+UseParallelGC",
-        f"-Djava.io.tmpdir={folder}",  # the cache's native library is unpacked there
+        f"-Djava.io.tmpdir={folder}",
         "-cp",
         os.pathsep.join(map(str, class_path)),
     )
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "in-use.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("Waiting for another scoring job to leave SPICE's cache %s", folder)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return [*command, MAIN_CLASS, "-encoding", "UTF-8", str(DRIVER)]

@@ -13,6 +13,7 @@ from captioner.evaluation.process import JavaProcess
 JAR = Path(ptbtokenizer.__file__).with_name(ptbtokenizer.STANFORD_CORENLP_3_4_1_JAR)
 PUNCTUATION = frozenset(ptbtokenizer.PUNCTUATIONS)
 MEMORY_MB = 1024
+JVM_FLAGS = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")  # it runs for a second
 # What the tokenizer takes for the end of a line, beside "\n": a caption must stay on one.
 LINE_BREAK = re.compile("\r\n|[\n\r\v\f\x85\u2028\u2029]")
 
@@ -49,7 +50,7 @@ def _start(captions: Sequence[str], folder: Path, timeout_s: float) -> JavaProce
     lines = [LINE_BREAK.sub(" ", caption) for caption in captions]
     (folder / "captions.txt").write_text("\n".join(lines), encoding="utf-8")
     command = [
-        *java_command(MEMORY_MB, "-cp", str(JAR)),
+        *java_command(MEMORY_MB, *JVM_FLAGS, "-cp", str(JAR)),
         "edu.stanford.nlp.process.PTBTokenizer",
         "-preserveLines",
         "-lowerCase",

@@ -1,0 +1,50 @@
+"""How varied captions are: values of a set of captions, of which none needs more than its words."""
+
+from collections.abc import Sequence
+
+from captioner.text.stop_words import stop_words
+
+
+def diversity(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Compute the values of `METRIC_SETS["diversity"]` for tokenised captions.
+
+    - `vocabulary_size`: distinct words of all candidates.
+    - `vocabulary_coverage`: the share of the references' distinct words that a candidate uses.
+    - `distinct_1`, `distinct_2`: distinct n-grams over all n-grams of the candidates (Li et al.,
+      "A diversity-promoting objective function for neural conversation models", 2016).
+    - `mean_length`: words a candidate.
+    - `repeated_content_words`: the share of candidates in which a content word (no stop word)
+      stands more than once.
+
+    A share of nothing is 0.
+    """
+    words = [candidate.split() for candidate in candidates]
+    vocabulary = {word for of_clip in words for word in of_clip}
+    known = {word for of_clip in references for text in of_clip for word in text.split()}
+    repeating = sum(_repeats_content_word(of_clip) for of_clip in words)
+    return {
+        "vocabulary_size": float(len(vocabulary)),
+        "vocabulary_coverage": _share(len(vocabulary & known), len(known)),
+        "distinct_1": _distinct(words, 1),
+        "distinct_2": _distinct(words, 2),
+        "mean_length": _share(sum(map(len, words)), len(words)),
+        "repeated_content_words": _share(repeating, len(words)),
+    }
+
+
+def _distinct(words: Sequence[Sequence[str]], n: int) -> float:
+    n_grams = [
+        tuple(of_clip[start : start + n])
+        for of_clip in words
+        for start in range(len(of_clip) - n + 1)
+    ]
+    return _share(len(set(n_grams)), len(n_grams))
+
+
+def _repeats_content_word(words: Sequence[str]) -> bool:
+    content = [word for word in words if word not in stop_words()]
+    return len(set(content)) < len(content)
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
