@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from reporting_tree import write_system
 
-from captioner.reporting.content import ReportContent, System, system_labels
+from captioner.reporting.content import ReportContent, ScoreFiles, System, system_labels
 from captioner.reporting.examples import choose
 from captioner.reporting.loading import read_costs
 from captioner.reporting.tables import (
@@ -52,6 +52,19 @@ def test_ties_are_all_best_and_unscored_systems_have_no_row(tmp_path: Path) -> N
     assert [found.label for found in rows] == ["One", "Two"]
     assert all(len(found.best) == 9 for found in rows)
     assert score_rows(systems, "validation", clotho=True) == []
+
+
+def test_people_have_a_row_and_are_not_the_best(tmp_path: Path) -> None:
+    """Their scores come after the systems', before the published ones, and win no column."""
+    systems = [System.from_dict(row(tmp_path, "good", 0.25))]
+    people = write_system(tmp_path / "people", {"a.wav": "a dog", "b.wav": "a cat"}, 0.75)
+    ceiling = {"evaluation": ScoreFiles.from_dict(people["scores"]["evaluation"])}
+    rows = score_rows(systems, "evaluation", clotho=True, ceiling=ceiling)
+    assert [found.kind for found in rows] == ["system", "people", "published"]
+    assert rows[1].metrics["spider"] == pytest.approx(0.7584) and rows[1].n_clips == 2
+    assert not rows[1].best and len(rows[0].best) == 9
+    assert "[people]" in score_table(systems, ceiling=ceiling)
+    assert len(score_rows(systems, "validation", ceiling=ceiling)) == 0
 
 
 @pytest.mark.parametrize("seed, decoding, expected", [

@@ -207,7 +207,21 @@ def decoded_captions():
 
 
 def scored_outputs():
-    return [scores_file(run, split, "json") for run in runs() for split in config["score_splits"]]
+    systems = [
+        scores_file(run, split, "json") for run in runs() for split in config["score_splits"]
+    ]
+    return systems + [files["json"] for files in ceiling_files().values()]
+
+
+def ceiling_files():
+    """Split -> scores of people, where clips have captions enough to score one by the others."""
+    if PLAN.corpora[C].get("n_captions") == 1:
+        return {}
+    folder = f"results/{C}/human_ceiling"
+    return {
+        split: {ext: f"{folder}/{split}.{ext}" for ext in ("json", "parquet")}
+        for split in config["score_splits"]
+    }
 
 
 def report_page():
@@ -282,6 +296,7 @@ def report_content():
             for name, settings in FRONTENDS.items()
         },
         "leakage": PLAN.leaks(),
+        "ceiling": ceiling_files(),
     }
 
 

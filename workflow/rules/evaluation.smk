@@ -49,3 +49,82 @@ rule score_split:
         "Score {wildcards.system}, seed {wildcards.seed}, {wildcards.decoding} on {wildcards.split}"
     script:
         "../scripts/score_split.py"
+
+
+rule score_ceiling:
+    input:
+        clips="results/{corpus}/clips/{split}.parquet",
+        annotations="results/{corpus}/annotations/{split}.parquet",
+        checks="results/{corpus}/checks/{split}.json",
+        jars=ancient(JAVA_TOOLS),
+    output:
+        scores="results/{corpus}/human_ceiling/{split}.json",
+        per_clip="results/{corpus}/human_ceiling/{split}.parquet",
+    log:
+        "results/{corpus}/logs/score_ceiling/{split}.log",
+    benchmark:
+        "results/{corpus}/benchmarks/score_ceiling/{split}.tsv"
+    priority: -1
+    conda:
+        "../../envs/captioner.yaml"
+    threads: 1
+    resources:
+        spice=1,
+        mem_mb=lambda wildcards, attempt: 6000 * attempt,
+    params:
+        code=source_digest("score_ceiling", "results/{corpus}/human_ceiling/{split}.json"),
+    message:
+        "Score people on {wildcards.split}: each reference against the others"
+    script:
+        "../scripts/score_ceiling.py"
+
+
+rule compare_systems:
+    input:
+        per_clip=[scores_file(run, "{split}", "parquet") for run in runs()],
+    output:
+        comparison="results/{corpus}/comparisons/{split}.json",
+    log:
+        "results/{corpus}/logs/compare_systems/{split}.log",
+    benchmark:
+        "results/{corpus}/benchmarks/compare_systems/{split}.tsv"
+    conda:
+        "../../envs/captioner.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        systems=[(f"{system}, {decoding}", seed) for system, seed, decoding in runs()],
+        code=source_digest("compare_systems", "results/{corpus}/comparisons/{split}.json"),
+    message:
+        "Compare the systems on {wildcards.split}"
+    script:
+        "../scripts/compare_systems.py"
+
+
+rule analyse_errors:
+    input:
+        captions="results/{corpus}/systems/{system}/seed{seed}/captions/{decoding}/{split}.csv",
+        clips="results/{corpus}/clips/{split}.parquet",
+        annotations="results/{corpus}/annotations/{split}.parquet",
+        jars=ancient(JAVA_TOOLS),
+    output:
+        errors="results/{corpus}/systems/{system}/seed{seed}/errors/{decoding}/{split}.json",
+    log:
+        "results/{corpus}/logs/analyse_errors/{system}.seed{seed}.{decoding}.{split}.log",
+    benchmark:
+        "results/{corpus}/benchmarks/analyse_errors/{system}.seed{seed}.{decoding}.{split}.tsv"
+    conda:
+        "../../envs/captioner.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+    params:
+        code=source_digest(
+            "analyse_errors",
+            "results/{corpus}/systems/{system}/seed{seed}/errors/{decoding}/{split}.json",
+        ),
+    message:
+        "Words that {wildcards.system}, seed {wildcards.seed}, misses and invents"
+    script:
+        "../scripts/analyse_errors.py"

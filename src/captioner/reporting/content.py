@@ -41,6 +41,11 @@ class ScoreFiles:
     json: Path
     parquet: Path
 
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> "ScoreFiles":
+        """Make paths of the mapping's values."""
+        return cls(Path(given["json"]), Path(given["parquet"]))
+
 
 @dataclass(frozen=True)
 class FrontEndFiles:
@@ -75,8 +80,7 @@ class System:
         paths = {key: Path(given[key]) for key in ("model", "history") if given.get(key)}
         captions = {split: Path(path) for split, path in given.get("captions", {}).items()}
         scores = {
-            split: ScoreFiles(Path(files["json"]), Path(files["parquet"]))
-            for split, files in given.get("scores", {}).items()
+            split: ScoreFiles.from_dict(files) for split, files in given.get("scores", {}).items()
         }
         rest = {key: value for key, value in given.items() if key not in ("model", "history")}
         return cls(**{**rest, **paths, "captions": captions, "scores": scores})
@@ -93,6 +97,7 @@ class ReportContent:
     notes: Sequence[str] = ()  # what a reader must know first, e.g. what the demo cut
     frontends: Mapping[str, FrontEndFiles] = field(default_factory=dict)  # by name
     leakage: Mapping[str, Path] = field(default_factory=dict)  # JSON by training source
+    ceiling: Mapping[str, ScoreFiles] = field(default_factory=dict)  # scores of people, by split
     vocabularies: Mapping[str, Path] = field(default_factory=dict)  # JSON by name
     benchmarks: Mapping[str, Sequence[Path]] = field(default_factory=dict)  # TSVs by rule
     versions: Mapping[str, str] = field(default_factory=dict)  # of the software, by name
@@ -116,6 +121,10 @@ class ReportContent:
         for key in ("vocabularies", "leakage"):
             if key in given:
                 parts[key] = {name: Path(path) for name, path in given[key].items()}
+        if "ceiling" in given:
+            parts["ceiling"] = {
+                split: ScoreFiles.from_dict(files) for split, files in given["ceiling"].items()
+            }
         if "frontends" in given:
             parts["frontends"] = {
                 name: FrontEndFiles.from_dict(files) for name, files in given["frontends"].items()

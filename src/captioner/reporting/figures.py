@@ -33,6 +33,14 @@ class Training:
     best_epoch: int | None
 
 
+KINDS = {  # of rows of the score table: colour and its name
+    "system": (SERIES[0], "blue"),
+    "trivial": (SERIES[4], "orange"),
+    "people": (SERIES[3], "pink"),
+    "published": (SERIES[2], "green"),
+}
+
+
 def spider_figure(
     labels: Sequence[str], values: Sequence[float], kinds: Sequence[str], identifier: str
 ) -> Figure:
@@ -41,14 +49,13 @@ def spider_figure(
     Args:
         labels: names of the systems, the first on top.
         values: SPIDEr of each.
-        kinds: "system", "trivial" or "published" of each; the colour says which.
+        kinds: of each, a key of `KINDS`; the colour says which.
         identifier: unique in the page.
     """
-    colours = {"system": SERIES[0], "trivial": SERIES[4], "published": SERIES[2]}
 
     def plot(axes: Axes) -> None:
         rows = np.arange(len(labels))
-        axes.barh(rows, values, height=0.62, color=[colours[kind] for kind in kinds])
+        axes.barh(rows, values, height=0.62, color=[KINDS[kind][0] for kind in kinds])
         for row, value in zip(rows, values, strict=True):
             axes.annotate(
                 f"{value:.3f}", (value, row), (4, 0), textcoords="offset points", va="center"
@@ -62,11 +69,7 @@ def spider_figure(
         axes.set_xlabel("SPIDEr (higher is better)")
 
     listed = "; ".join(f"{label} {value:.3f}" for label, value in zip(labels, values, strict=True))
-    shown = ", ".join(
-        f"{name} {kind}"
-        for kind, name in (("system", "blue:"), ("trivial", "orange:"), ("published", "green:"))
-        if kind in kinds
-    )
+    shown = ", ".join(f"{name}: {kind}" for kind, (_, name) in KINDS.items() if kind in kinds)
     svg = draw(plot, identifier, f"SPIDEr per system: {listed}.", (5.6, 0.7 + 0.32 * len(labels)))
     return Figure(svg, f"SPIDEr, the mean of CIDEr and SPICE ({shown}).")
 

@@ -119,7 +119,9 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
         )
         (temporary / "index.html").write_text(html, encoding="utf-8")
         scores = [
-            score_table(content.systems, split, clotho=content.corpus.clotho)
+            score_table(
+                content.systems, split, clotho=content.corpus.clotho, ceiling=content.ceiling
+            )
             for split in content.scored_splits
         ]
         (temporary / "scores.txt").write_text("\n".join(scores), encoding="utf-8")
@@ -155,7 +157,7 @@ def _describe(systems: Sequence[System]) -> list[Described]:
 
 
 def _scored(content: ReportContent, split: str) -> ScoredSplit:
-    rows = score_rows(content.systems, split, clotho=content.corpus.clotho)
+    rows = score_rows(content.systems, split, clotho=content.corpus.clotho, ceiling=content.ceiling)
     figure = spider_figure(
         [row.label for row in rows],
         [row.metrics["spider"] for row in rows],

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from captioner.corpus.tables import Annotation, Clip
-from captioner.reporting.content import System, system_labels
+from captioner.reporting.content import ScoreFiles, System, system_labels
 from captioner.reporting.loading import METRICS, read_scores
 from captioner.reporting.published import published_systems
 from captioner.text.normalisation import tokenize
@@ -25,7 +25,7 @@ class ScoreRow:
     """One row of the score table."""
 
     label: str
-    kind: str  # "system", "trivial" or "published"
+    kind: str  # "system", "trivial", "people" or "published"
     seed: int | None
     decoding: str
     n_clips: int
@@ -48,13 +48,23 @@ class SplitRow:
     n_distinct_words: int
 
 
-def score_rows(systems: Sequence[System], split: str, *, clotho: bool = False) -> list[ScoreRow]:
+PEOPLE = "People, one reference against the others"
+
+
+def score_rows(
+    systems: Sequence[System],
+    split: str,
+    *,
+    clotho: bool = False,
+    ceiling: Mapping[str, ScoreFiles] | None = None,
+) -> list[ScoreRow]:
     """Read the scores of every system that was scored on `split`.
 
     Args:
         systems: all systems of the report, in the order of the table.
         split: the scored split.
         clotho: whether published scores on Clotho are comparable; their rows come last.
+        ceiling: the scores of people by split; their row follows the systems'.
     """
     scored = [
         (label, system, read_scores(system.scores[split].json))
@@ -78,6 +88,12 @@ def score_rows(systems: Sequence[System], split: str, *, clotho: bool = False) -
         )
         for label, system, scores in scored
     ]
+    people = []
+    if ceiling and split in ceiling:
+        scores = read_scores(ceiling[split].json)
+        people = [
+            ScoreRow(PEOPLE, "people", None, "", scores.n_clips, scores.metrics, (), frozenset())
+        ]
     published = [
         ScoreRow(
             label=system.title,
@@ -92,7 +108,7 @@ def score_rows(systems: Sequence[System], split: str, *, clotho: bool = False) -
         )
         for system in published_systems(clotho, split)
     ]
-    return rows + published
+    return rows + people + published
 
 
 def score_table(
@@ -100,6 +116,7 @@ def score_table(
     split: str = "evaluation",
     *,
     clotho: bool = False,
+    ceiling: Mapping[str, ScoreFiles] | None = None,
 ) -> str:
     """Give the score table as plain text for a terminal; `*` marks the best of each column.
 
@@ -107,9 +124,10 @@ def score_table(
         systems: as in `ReportContent.systems`, or as plain dicts.
         split: the scored split.
         clotho: add the published systems on Clotho.
+        ceiling: the scores of people, by split.
     """
     typed = [s if isinstance(s, System) else System.from_dict(s) for s in systems]
-    rows = score_rows(typed, split, clotho=clotho)
+    rows = score_rows(typed, split, clotho=clotho, ceiling=ceiling)
     header = [f"System ({split})", *METRICS.values(), "Clips"]
     body = [
         [
