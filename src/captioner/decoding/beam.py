@@ -124,7 +124,8 @@ class _Search:
         n_clips, n_groups, n_beams = sums.shape  # at the first step, one beam for all groups
         by_group = log_p.view(n_clips, -1, n_beams, log_p.shape[1]).expand(-1, n_groups, -1, -1)
         rows = torch.arange(len(log_p)).view(n_clips, -1, n_beams).expand(-1, n_groups, -1)
-        taken = torch.zeros(n_clips, log_p.shape[1], device=log_p.device)  # by earlier groups
+        n_tokens = log_p.shape[1] if n_groups > 1 else 0
+        taken = log_p.new_zeros(n_clips, n_tokens)  # how often, by earlier groups
         chosen = []
         for group in range(n_groups):
             own = rows[:, group]
@@ -192,9 +193,7 @@ class _Search:
         possible = (found.tokens != self.constraints.eos) & found.sums.isfinite()
         first = torch.zeros_like(possible)
         for number in range(n_numbers):
-            share = n // n_numbers + (
-                number >= n_numbers - n % n_numbers
-            )  # more forced words first
+            share = n // n_numbers + (number >= n_numbers - n % n_numbers)  # the rest: the highest
             own = possible & (found.n_said == number)
             first |= own & (own.cumsum(dim=1) <= share)
         order = (2 - possible.int() - first.int()).argsort(dim=1, stable=True)[:, :n]
