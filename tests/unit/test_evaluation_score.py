@@ -36,6 +36,7 @@ ODD_PREDICTIONS = {
     "a.b ||| c.wav": "a dog ||| barks|||loudly",
     "new line.wav": "a dog\nbarks in the rain",
     "punctuation.wav": "... , !",
+    "long.wav": " ".join(["a dog barks, and then"] * 12),
     "empty.wav": "",
 }
 
@@ -49,15 +50,13 @@ def sentence(rng):
 
 @pytest.fixture(scope="session")
 def captions():
-    """Predictions and 1 to 3 references a clip: synthetic ones, then the odd ones."""
+    """Predictions and two references a clip: synthetic ones, then the odd ones."""
     rng = random.Random(5)
     predictions = {f"clip {number}.wav": sentence(rng) for number in range(N_SYNTHETIC)}
     predictions |= ODD_PREDICTIONS
-    references = {name: [sentence(rng) for _ in range(rng.randint(1, 3))] for name in predictions}
+    references = {name: [sentence(rng) for _ in range(2)] for name in predictions}
     references["quotes.wav"][0] = "It's loud, isn't it? \"Yes\" ||| at 5 p.m."
-    references["back\\slash.wav"].append(
-        "a back slash & a co-worker's \u2018quoted\u2019 p.m. sound"
-    )
+    references["back\\slash.wav"][1] = "a back slash & a co-worker's \u2018quoted\u2019 p.m. sound"
     return predictions, references
 
 
@@ -158,7 +157,7 @@ def test_command_line(scores, captions, java_folder, cache_folder, tmp_path, cap
     predictions, references = captions
     write_csv(tmp_path / "p.csv", ["caption_predicted"], sorted(predictions.items()))
     rows = [(name, *of_clip) for name, of_clip in references.items()]
-    write_csv(tmp_path / "r.csv", ["caption_1", "caption_2", "caption_3"], rows)
+    write_csv(tmp_path / "r.csv", ["caption_1", "caption_2"], rows)
     command = ["score", str(tmp_path / "p.csv"), str(tmp_path / "r.csv"), "--allow-empty"]
     command += ["--java-folder", str(java_folder), "--spice-cache", str(cache_folder), "--offline"]
     command += ["--out", str(tmp_path / "s.json"), "--per-clip", str(tmp_path / "s.csv")]
@@ -176,7 +175,7 @@ def test_command_line(scores, captions, java_folder, cache_folder, tmp_path, cap
 
 def test_jobs_at_once_share_a_cache_without_waiting(tokens, scores, spice_settings, tmp_path):
     """Two jobs parse what is missing at the same time; both give the values of one alone."""
-    some = slice(N_SYNTHETIC - 8, None)
+    some = slice(0, 4)
     candidates, references = tokens[0][some], tokens[1][some]
     cache = ParseCache(tmp_path / "cache")
     results = {}
@@ -231,12 +230,12 @@ def test_spice_out_of_memory_is_explained(spice_settings, tmp_path):
         spice_scores(["a dog"], [["a dog"]], tmp_path, **spice_settings | {"memory_mb": 64})
 
 
-def test_a_long_caption_and_an_empty_one(spice_settings, tmp_path):
-    """60 words here: parsing time grows with the cube of the length."""
-    long = " ".join(["a dog barks and then"] * 12)
-    found = spice_scores([long, ""], [["a dog barks"], ["a dog"]], tmp_path, **spice_settings)
-    assert found[0] > 0.4
-    assert found[1] == 0
+@pytest.mark.slow
+def test_a_caption_of_200_words(spice_settings, tmp_path):
+    """Parsing time grows with the cube of the length: this one takes minutes."""
+    long = " ".join(["a dog barks and then"] * 40)
+    found = spice_scores([long], [["a dog barks"]], tmp_path, **spice_settings)
+    assert found[0] > 0.3
 
 
 def test_a_tool_that_fails_ends_the_job_and_leaves_nothing(

@@ -123,6 +123,7 @@ def score_captions(
         values = dict(zip(METRICS, bleu(candidates, tokens), strict=False))
         values["rouge_l"] = rouge_l(candidates, tokens)
         values["cider"] = cider(candidates, tokens)
+        of_set = diversity(candidates, tokens)
         both: list[Future[Any]] = [of_meteor, of_spice]
         wait(both, return_when=FIRST_EXCEPTION)
         if of_spice.done():
@@ -150,7 +151,7 @@ def score_captions(
         empty_predictions=empty,
         bleu_statistics=bleu_statistics(candidates, tokens),
         meteor_statistics=meteor_statistics,
-        diversity=diversity(candidates, tokens),
+        diversity=of_set,
         fluency_errors=dict(zip(names, errors, strict=False)),
         models={} if judge is None else judge.description(),
     )
