@@ -29,6 +29,11 @@ def sinusoids(first: int, n_positions: int, n_hidden: int, device: torch.device)
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
+def additive(mask: Tensor, like: Tensor) -> Tensor:
+    """Turn a bool mask, True where valid, into what attention adds: 0 or -inf, of `like`'s type."""
+    return like.new_zeros(mask.shape).masked_fill_(~mask, -torch.inf)
+
+
 class Attention(nn.Module):
     """Multi-head attention over keys and values that are projected once and may be kept."""
 
@@ -54,7 +59,8 @@ class Attention(nn.Module):
         """Map queries (N, L, D) to (N, L, D).
 
         N may be a multiple n of the attended B rows: rows b * n to b * n + n - 1 attend to row b.
-        `mask` (B, M), or (B, n * L, M) for each query its own, is bool and True where valid.
+        `mask` (B, M), or (B, n * L, M) for each query its own, is bool and True where valid, or is
+        added to the products, as `additive` makes it.
         `causal`: position t attends to positions up to t.
         """
         queries = self._split(self.query(x).reshape(len(attended[0]), -1, x.shape[-1]))
@@ -276,9 +282,10 @@ class Decoder(nn.Module):
                 words.append(keys_values)
             return self.norm(x), state.first(words)
         state = state.with_room()
-        mask = state.mask()
+        own, memory_mask = state.mask(), additive(state.memory_mask, x)  # once for all layers
+        mask = None if own is None else additive(own, x)
         x = x.reshape(len(state.memory_mask), state.n_rows_per_group, n_hidden)
         for layer, stored, memory in zip(self.layers, state.past, state.memory, strict=True):
             past = [each[:, :, : state.n_stored] for each in stored]
-            x, _ = layer(x, memory, state.memory_mask, past, mask)
+            x, _ = layer(x, memory, memory_mask, past, mask)
         return self.norm(x).view(embedded.shape), state
