@@ -97,13 +97,16 @@ def run_official(
         "PATH": f"{wrapper.parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(folder),
     }
-    subprocess.run(
-        [sys.executable, "-c", OFFICIAL_RUN],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
+    log = folder / "official.log"
+    with log.open("w") as file:
+        code = subprocess.call(
+            [sys.executable, "-c", OFFICIAL_RUN],
+            cwd=folder,
+            env=environment,
+            stdout=file,
+            stderr=file,
+        )
+    assert code == 0, log.read_text()[-2000:]
     return _values(json.loads((folder / "official.json").read_text()))
 
 

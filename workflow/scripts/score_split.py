@@ -4,6 +4,7 @@ from pathlib import Path
 
 from captioner.corpus.tables import read_annotations, read_clips
 from captioner.evaluation.score import score_captions, write_scores
+from captioner.evaluation.semantic import SemanticModels
 from captioner.evaluation.tables import read_predictions
 from captioner.job import start_logging
 
@@ -11,6 +12,7 @@ from captioner.job import start_logging
 def main(snakemake):
     start_logging(snakemake.log[0])
     usable = {clip.file_name for clip in read_clips(snakemake.input.clips)}
+    semantic = snakemake.params.get("semantic")  # the models of SPIDEr-FL and FENSE, if configured
     scores = score_captions(
         read_predictions(snakemake.input.captions),
         {
@@ -22,6 +24,7 @@ def main(snakemake):
         cache_folder="resources/spice-cache",  # shared by all runs, and kept
         allow_empty=True,
         threads=max(2, snakemake.threads),  # one alone doubles SPICE's processor time
+        models=SemanticModels(**semantic) if semantic else None,
     )
     write_scores(snakemake.output.scores, snakemake.output.per_clip, scores)
 
