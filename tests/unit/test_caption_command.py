@@ -12,6 +12,7 @@ from captioner.audio.frontends import build_frontend, frontend_features
 from captioner.cli import main
 from captioner.decoding import caption
 from captioner.decoding.beam import beam_search
+from captioner.decoding.constraints import Constraints
 from captioner.decoding.options import DecodingOptions
 from captioner.models.checkpoint import save_model
 from captioner.settings import read_yaml
@@ -53,8 +54,7 @@ def expected_caption(folder, file, options):
         memory,
         torch.tensor([[vocabulary.sos]]),
         options,
-        vocabulary.eos,
-        [vocabulary.sos, vocabulary.unk],
+        Constraints.of(options, vocabulary),
     )
     return vocabulary.decode(best.tokens)
 
