@@ -34,9 +34,17 @@ def test_a_parse_that_is_there_stays(tmp_path):
     assert cache.find("ab") == {"a": [["first"]], "b": []}
 
 
+def test_a_file_that_another_job_has_just_made(tmp_path):
+    """It is empty for a moment."""
+    cache = ParseCache(tmp_path)
+    cache.path.touch()
+    assert cache.find(["a"]) == {}
+
+
 def write_many(folder, number):
     cache = ParseCache(folder)
     for step in range(20):
+        cache.find(["shared", "absent"])  # also while another one makes the file
         cache.add({f"{number} {step}": [[str(number)]], "shared": [["same"]]})
 
 

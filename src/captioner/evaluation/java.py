@@ -51,7 +51,8 @@ class Jar:
 
 
 # What SPICE 1.0 needs beyond the jars in `pycocoevalcap`, in class path order: CoreNLP 3.6.0, and
-# a JavaScript engine (Java has none since 15), with which SPICE prints its JSON.
+# a JavaScript engine (Java has none since 15), which runs `spice.js`. With the last jar, which is
+# small, the official program prints its JSON: the oracle of the tests.
 SPICE_JARS = (
     Jar(
         "edu.stanford.nlp",

@@ -2,8 +2,8 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from captioner.errors import InputError
@@ -33,26 +33,31 @@ class ParseCache:
         if not self.path.exists():
             return {}
         found: dict[str, Tuples] = {}
-        for start in range(0, len(asked), ASKED_AT_ONCE):
-            some = asked[start : start + ASKED_AT_ONCE]
-            marks = ",".join("?" * len(some))
-            query = f"SELECT caption, tuples FROM parses WHERE caption IN ({marks})"
-            found |= {caption: json.loads(text) for caption, text in self._run(query, some)}
+        with self._open() as database:
+            for start in range(0, len(asked), ASKED_AT_ONCE):
+                some = asked[start : start + ASKED_AT_ONCE]
+                marks = ",".join("?" * len(some))
+                query = f"SELECT caption, tuples FROM parses WHERE caption IN ({marks})"
+                rows = database.execute(query, some)
+                found |= {caption: json.loads(text) for caption, text in rows}
         return found
 
     def add(self, parses: Mapping[str, Tuples]) -> None:
         """Keep parses; those that another job has added meanwhile stay."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._run("CREATE TABLE IF NOT EXISTS parses (caption TEXT PRIMARY KEY, tuples TEXT)")
         rows = [(caption, json.dumps(tuples)) for caption, tuples in parses.items()]
-        self._run("INSERT OR IGNORE INTO parses VALUES (?, ?)", rows, many=True)
+        with self._open() as database:
+            database.executemany("INSERT OR IGNORE INTO parses VALUES (?, ?)", rows)
 
-    def _run(self, query: str, values: list = [], *, many: bool = False) -> list[tuple[str, str]]:  # noqa: B006
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """Give the file for one transaction."""
         try:
             with closing(sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S)) as database, database:
-                if many:
-                    return database.executemany(query, values).fetchall()
-                return database.execute(query, values).fetchall()
+                database.execute(
+                    "CREATE TABLE IF NOT EXISTS parses (caption TEXT PRIMARY KEY, tuples TEXT)"
+                )
+                yield database
         except sqlite3.Error as error:
             raise InputError(
                 f"{self.path}: SPICE's kept parses cannot be used ({error}), expected an SQLite "
