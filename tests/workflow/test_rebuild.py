@@ -192,3 +192,11 @@ def test_named_targets_make_only_their_part(
 ) -> None:
     found = set(finished.would_run("--forceall", target))
     assert found and not found & unwanted
+
+
+def test_an_edited_rule_is_read_at_the_next_start(finished: Project) -> None:
+    """From a folder that is not the checkout, where Snakemake keeps copies of rule files."""
+    rules = finished.clone / "workflow/rules/reporting.smk"
+    with edited(rules, '"Report on {wildcards.corpus}"', '"A new message"'):
+        shown = finished.snakemake("--dry-run", "--forcerun", "build_report").stdout
+    assert "A new message" in shown
