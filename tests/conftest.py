@@ -1,8 +1,11 @@
 """Fixtures for all tests."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny matrices: threads would wait for each other
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

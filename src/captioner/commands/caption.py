@@ -7,6 +7,8 @@ from pathlib import Path
 from captioner.commands.arguments import SOME_FAILED, Commands, positive
 from captioner.errors import InputError
 
+BATCH_SIZE = 16  # files read before the first caption is printed
+
 
 def add(commands: Commands) -> None:
     """Declare the command."""
@@ -45,7 +47,11 @@ def _caption(arguments: argparse.Namespace) -> int:
     from captioner.decoding.caption import caption_files
     from captioner.decoding.options import DecodingOptions
 
-    options = DecodingOptions(beam_size=arguments.beam_size, max_length=arguments.max_length)
+    options = DecodingOptions(
+        beam_size=arguments.beam_size,
+        max_length=arguments.max_length,
+        batch_size=BATCH_SIZE,
+    )
     exit_code = 0
     for file, result in caption_files(arguments.model, arguments.files, options):
         if isinstance(result, InputError):
