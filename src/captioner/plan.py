@@ -95,15 +95,22 @@ class Plan:
             check_names(system["decodings"], known["decodings"], "decoding", source)
             for part in system["train"]:
                 self._resolve_part(source, part, known["vocabularies"][system["vocabulary"]])
-        for frontend in system["frontends"]:
-            self._add_frontend(frontend)
+        system["frontends"] = [self._add_frontend(frontend) for frontend in system["frontends"]]
 
-    def _add_frontend(self, name: str) -> None:
-        source = f"front-end {name}"
-        settings = resolve(name, "front-end", self._root / "config/frontends", {}).settings
+    def _add_frontend(self, item: str | Mapping[str, Any]) -> str:
+        named = resolve(item, "front-end", self._root / "config/frontends", {})
+        source = f"front-end {named.name}"
         # First of all the kind: it decides which other keys there are.
-        check_names([str(settings.get("kind"))], FRONTENDS, "kind", source)
-        self.frontends[name] = complete(settings, self._schema("frontend"), source)
+        check_names([str(named.settings.get("kind"))], FRONTENDS, "kind", source)
+        settings = complete(named.settings, self._schema("frontend"), source)
+        if self.frontends.setdefault(named.name, settings) != settings:
+            raise InputError(
+                f"config: {source} is described twice, with {settings} and with "
+                f"{self.frontends[named.name]}; give one of them another name by `as:`"
+            )
+        if named.changes:
+            self.changes[source] = named.changes
+        return named.name
 
     def _resolve_part(self, source: str, part: Settings, vocabulary: Settings) -> None:
         """Name the corpus of a part of `train`; refuse a training on what is to be scored."""

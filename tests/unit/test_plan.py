@@ -124,3 +124,23 @@ def test_an_unknown_kind_of_front_end_is_named_before_its_keys(repository, tmp_p
     config["systems"] = [{"name": "nearest_clip", "frontends": [str(tmp_path / "mine.yaml")]}]
     with pytest.raises(InputError, match=r"unknown kind 'logmell' \(did you mean 'logmel'\?\)"):
         Plan(config, repository)
+
+
+def test_a_front_end_with_overrides_or_of_ones_own(repository, tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_bytes((repository / "config/frontends/logmel-dcase.yaml").read_bytes())
+    config = deepcopy(CONFIG)
+    narrow = {"name": "logmel-dcase", "as": "narrow", "n_mels": 40}
+    config["systems"] = [{"name": "transformer_small", "frontends": [narrow, str(mine)]}]
+    plan = Plan(config, repository)
+    assert list(plan.frontends) == ["narrow", "mine"]
+    assert plan.frontends["narrow"] == {**plan.frontends["mine"], "n_mels": 40}
+    assert plan.changes["front-end narrow"] == ["n_mels: 40 instead of 64"]
+    [source] = plan.sources("transformer_small")
+    assert source["shards"]["mine"][0].startswith("results/clotho-v2.1/features/mine/")
+    del narrow["as"]
+    config["systems"][0]["frontends"] = [narrow]
+    config["systems"].append("baseline")
+    config["decodings"]["greedy"] = {}
+    with pytest.raises(InputError, match="front-end logmel-dcase is described twice"):
+        Plan(config, repository)
