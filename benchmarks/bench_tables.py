@@ -7,7 +7,8 @@ and 2 % development, validation and evaluation); with `--keep` the folder stays,
 workflow (docs/own-corpus.md): `--configfile DIR/config.yaml`. Then every job of the stage runs once
 in a process of its own, as the workflow runs it: clips, annotations and checks of each split. The
 peers read the same files: `soundfile.info` every header, `csv.DictReader` the captions. So short a
-wav is read whole, 800 bytes; of a longer clip it is eight excerpts, 64 kB.
+wav is read whole, 800 bytes; of a longer clip it is eight excerpts, 64 kB. Last come two dry runs
+of the workflow on the corpus.
 """
 
 import argparse
@@ -17,6 +18,8 @@ import os
 import random
 import resource
 import struct
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -36,6 +39,7 @@ from captioner.corpus.readers.kinds import load_reader
 from captioner.corpus.tables import write_annotations, write_clips
 from captioner.job import write_json
 
+REPOSITORY = Path(__file__).resolve().parents[1]
 SPLITS = ("development", "validation", "evaluation")
 HELD_OUT = {"validation": 0.005, "evaluation": 0.02}
 RATE_HZ, CLIP_FRAMES = 8000, 400
@@ -80,6 +84,23 @@ def measure_all(corpus: Path, tables: Path, n_clips: int) -> None:
     report("annotations", list(map(measure, jobs)), peer, n_clips)
     jobs = [partial(check, settings, tables, split) for split in SPLITS]
     report("checks", list(map(measure, jobs)), peer, n_clips)
+    for what in ("dry run, first", "dry run, second"):
+        report(what, [dry_run(corpus)], peer, n_clips)
+
+
+def dry_run(corpus: Path) -> Run:
+    """Build the graph of the features of this corpus, as a user's dry run does."""
+    command = [sys.executable, "-m", "snakemake", "features", "--dry-run", "--quiet", "all"]
+    options = ["--snakefile", str(REPOSITORY / "Snakefile"), "--cores", "2", "--configfile"]
+    start = time.perf_counter()
+    started = subprocess.Popen(
+        [*command, *options, str(corpus / "config.yaml")], cwd=corpus, stdout=subprocess.DEVNULL
+    )
+    _, status, used = os.wait4(started.pid, 0)
+    if status:
+        raise SystemExit(f"the dry run failed with status {status}")
+    wall_s = time.perf_counter() - start
+    return Run(used.ru_utime + used.ru_stime, wall_s, used.ru_maxrss / 1024)
 
 
 def report(stage: str, runs: list[Run], peer: Run, n_clips: int) -> None:

@@ -6,11 +6,11 @@ Group), without those of its words that say what is heard, where, or how: they a
 
 from functools import cache
 
-CONTENT_WORDS = frozenset(
-    ("bill", "bottom", "call", "cry", "describe", "detail", "empty", "fill", "fire", "front")
-    + ("full", "interest", "keep", "mill", "move", "part", "serious", "side", "sincere", "system")
-    + ("thick", "thin", "top")
-)
+CONTENT_WORDS = {
+    "bill", "bottom", "call", "cry", "describe", "detail", "empty", "fill", "fire", "front", "full",
+    "interest", "keep", "mill", "move", "part", "serious", "side", "sincere", "system", "thick",
+    "thin", "top",
+}  # fmt: skip
 
 
 @cache
