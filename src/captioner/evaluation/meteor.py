@@ -50,10 +50,12 @@ def meteor_scores(
     options = ["-", "-", "-stdio", "-l", "en", "-norm", "-a", "paraphrases.gz"]
     command = [*java_command(MEMORY_MB, *JVM_FLAGS, "-jar", str(JAR)), *options]
     with JavaProcess("METEOR", command, folder, timeout_s, talks=True, crew=crew) as process:
-        statistics = [
-            process.ask(SEPARATOR.join(("SCORE", *of_clip, candidate.replace("  ", " "))))
-            for candidate, of_clip in zip(candidates, references, strict=True)
-        ]
+        statistics = process.ask_many(
+            [
+                SEPARATOR.join(("SCORE", *of_clip, candidate.replace("  ", " ")))
+                for candidate, of_clip in zip(candidates, references, strict=True)
+            ]
+        )
         first = process.ask(SEPARATOR.join(("EVAL", *statistics)))
         answers = [first, *(process.read_line() for _ in statistics)]
     *per_clip, corpus = map(float, answers)

@@ -1,10 +1,12 @@
 """Java tools at work: started, spoken to, stopped in time, their failures explained."""
 
 import logging
+import math
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +15,7 @@ from typing import IO, NoReturn, TypeVar
 from captioner.errors import InputError
 
 LOG_TAIL_LINES = 15  # of the tool's log, shown in an error
+LINES_AHEAD = 100  # sent before their answers are read; METEOR answers with some 120 bytes
 
 Result = TypeVar("Result")
 
@@ -94,17 +97,32 @@ class JavaProcess:
         if crew is not None:
             crew.add(self._process)
         self._timed_out = False
+        self._deadline = math.inf  # of the wait that is on
+        self._is_over = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def ask(self, line: str) -> str:
         """Send one line, return the answer's line."""
+        return self.ask_many([line])[0]
+
+    def ask_many(self, lines: Sequence[str]) -> list[str]:
+        """Send lines, return the answers, one line each.
+
+        Some lines are sent before their answers are read: that spares both sides waiting. The
+        answers to as many must fit a pipe (64 KiB on Linux), or both would wait for ever.
+        """
         pipe = _open(self._process.stdin)
-        try:
-            with self._time_limit():
-                pipe.write(line.encode() + b"\n")
-                pipe.flush()
-        except BrokenPipeError:
-            self._fail()
-        return self.read_line()
+        answers = []
+        for start in range(0, len(lines), LINES_AHEAD):
+            some = lines[start : start + LINES_AHEAD]
+            try:
+                with self._time_limit():
+                    pipe.write("".join(f"{line}\n" for line in some).encode())
+                    pipe.flush()
+            except BrokenPipeError:
+                self._fail()
+            answers += [self.read_line() for _ in some]
+        return answers
 
     def read_line(self) -> str:
         """Return the next line of the tool's output."""
@@ -124,17 +142,18 @@ class JavaProcess:
 
     @contextmanager
     def _time_limit(self) -> Iterator[None]:
-        def stop() -> None:
-            self._timed_out = True
-            self._process.kill()
-
-        watchdog = threading.Timer(self.timeout_s, stop)
-        watchdog.daemon = True
-        watchdog.start()
+        self._deadline = time.monotonic() + self.timeout_s
         try:
             yield
         finally:
-            watchdog.cancel()
+            self._deadline = math.inf
+
+    def _watch(self) -> None:
+        while not self._is_over.wait(min(1, self.timeout_s / 4)):
+            if time.monotonic() > self._deadline:
+                self._timed_out = True
+                self._process.kill()
+                return
 
     def _fail(self) -> NoReturn:
         code = self._process.wait()
@@ -161,6 +180,7 @@ class JavaProcess:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._is_over.set()
         self._process.kill()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
