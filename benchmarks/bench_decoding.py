@@ -8,8 +8,8 @@ heads, feed-forward 2048, 4371 tokens) captions clips of 31 to 93 frame embeddin
 mean log-probability. A bias on `<eos>`, the same for all, makes captions end after 8 to 20 words.
 The three take turns on batches of clips of similar length; the loop gets a few clips of each, and
 finds what we find. transformers has the same logits, but gives an end that the limit forces a log p
-of 0, which favours captions of 20 words. On a busy machine, OMP_WAIT_POLICY=passive keeps waiting
-threads from spinning, in all of them.
+of 0, which favours captions of 20 words. OMP_WAIT_POLICY=passive keeps waiting threads from
+spinning, in all of them.
 """
 
 import argparse
@@ -315,11 +315,8 @@ def main() -> None:
     for start in range(0, len(names), arguments.batch_size):
         batch = names[start : start + arguments.batch_size]
         for way in ways.values():
-            n = (
-                len(batch)
-                if way is not loop
-                else -(-len(batch) * arguments.loop_clips // len(clips))
-            )
+            share = arguments.loop_clips / len(clips) if way is loop else 1
+            n = int(np.ceil(share * len(batch)))
             way.turn({name: clips[name] for name in batch[:: len(batch) // n][:n]})
     report(ways, arguments.threads)
 

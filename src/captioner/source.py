@@ -16,7 +16,8 @@ def source_digest(*entries: str | Path) -> str:
     at every depth of the code, inside functions too, within this package only (other packages are
     pinned by the lock). Registries hold module names as strings and so stop the walk: name the one
     module that a job uses as an entry of its own. Comments, docstrings and layout do not count:
-    what is hashed is `ast.unparse` without docstrings, equal on Python 3.11 to 3.13.
+    what is hashed is `ast.unparse` without docstrings, equal on Python 3.11 to 3.13. A file beside
+    a module that the module names in a string (another language's code, a list of names) counts.
 
     Raises:
         FileNotFoundError: an entry is neither a file nor a module of the package.
@@ -60,7 +61,15 @@ def _read(path: Path, _mtime_ns: int) -> tuple[str, list[Path]]:
             and isinstance(body[0].value.value, str)
         ):
             node.body = body[1:] or [ast.Pass()]
-    return ast.unparse(tree), imported
+    return "\n".join([ast.unparse(tree), *_named_files(tree, path.parent)]), imported
+
+
+def _named_files(tree: ast.AST, folder: Path) -> Iterator[str]:
+    """Yield the contents of the files in `folder`, other than modules, that strings name."""
+    beside = {path.name: path for path in folder.iterdir() if path.suffix not in (".py", "")}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in beside:
+            yield beside[node.value].read_text(encoding="utf-8")
 
 
 def _imports(tree: ast.AST) -> Iterator[str]:

@@ -47,6 +47,18 @@ def test_stops_at_names_in_strings(package):
     assert source_digest(*both) != before
 
 
+def test_files_of_another_language_that_a_module_names_count(package):
+    (package / "room/script.js").write_text("one();")
+    (package / "room/other.js").write_text("one();")
+    edit(package / "room/c.py", "x = 1", 'x = "script.js"')
+    before = source_digest("captioner.a")
+    (package / "room/other.js").write_text("two();")
+    assert source_digest("captioner.a") == before
+    (package / "room/script.js").write_text("two();")
+    captioner.source._read.cache_clear()  # a new start
+    assert source_digest("captioner.a") != before
+
+
 @pytest.mark.parametrize(
     ("module", "old", "new"),
     [

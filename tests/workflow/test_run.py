@@ -40,14 +40,18 @@ def test_scores_hold_the_nine_metrics(finished: Project) -> None:
         assert all(isinstance(value, float) for value in scores["metrics"].values())
         assert scores["n_clips"] == len(CLIPS["evaluation"])
         per_clip = pq.read_table(path.with_suffix(".parquet"))
-        assert per_clip.column_names == ["file_name", *METRIC_SETS["dcase2021"]]
+        statistics = ["bleu_statistics", "meteor_statistics"]
+        assert per_clip.column_names == ["file_name", *METRIC_SETS["dcase2021"], *statistics]
+        for metric, (low, high) in scores["intervals"].items():
+            assert low <= scores["metrics"][metric] <= high
 
 
 def test_the_split_without_captions_is_never_scored_nor_trained_on(finished: Project) -> None:
     assert not list(finished.folder.glob("results/tiny/systems/*/*/scores/*/test.*"))
     for run in list(RUNS)[:2]:
         description = json.loads(finished.result(f"{run}/model/model.json").read_text())
-        assert description["trained_on"] == [{"corpus": "tiny", "splits": ["development"]}]
+        [source] = description["trained_on"]
+        assert (source["corpus"], source["split"], source["n_clips"]) == ("tiny", "development", 4)
 
 
 def test_features_hold_every_clip_once(finished: Project) -> None:

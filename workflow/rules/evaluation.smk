@@ -38,9 +38,9 @@ rule score_split:
         "../../envs/captioner.yaml"
     threads: 1  # beside a training; short bursts of SPICE's second thread do not hurt it
     resources:
-        spice=1,  # jobs share its cache and would wait for each other
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
     params:
+        semantic=config["semantic_metrics"],
         code=source_digest(
             "score_split",
             "results/{corpus}/systems/{system}/seed{seed}/scores/{decoding}/{split}.json",
@@ -69,7 +69,6 @@ rule score_ceiling:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
-        spice=1,
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
     params:
         code=source_digest("score_ceiling", "results/{corpus}/human_ceiling/{split}.json"),

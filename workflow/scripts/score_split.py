@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from captioner.corpus.tables import read_annotations, read_clips
+from captioner.evaluation.references import read_split_references
 from captioner.evaluation.score import score_captions, write_scores
 from captioner.evaluation.semantic import SemanticModels
 from captioner.evaluation.tables import read_predictions
@@ -11,15 +11,10 @@ from captioner.job import start_logging
 
 def main(snakemake):
     start_logging(snakemake.log[0])
-    usable = {clip.file_name for clip in read_clips(snakemake.input.clips)}
-    semantic = snakemake.params.get("semantic")  # the models of SPIDEr-FL and FENSE, if configured
+    semantic = snakemake.params.semantic  # the models of SPIDEr-FL and FENSE, if configured
     scores = score_captions(
         read_predictions(snakemake.input.captions),
-        {
-            annotation.file_name: annotation.captions
-            for annotation in read_annotations(snakemake.input.annotations)
-            if annotation.file_name in usable
-        },
+        read_split_references(snakemake.input.annotations, snakemake.input.clips),
         java_folder=Path(snakemake.input.jars[0]).parent,
         cache_folder="resources/spice-cache",  # shared by all runs, and kept
         allow_empty=True,

