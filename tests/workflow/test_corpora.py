@@ -110,3 +110,31 @@ def test_training_on_what_is_scored_is_refused(combined: Project) -> None:
         combined.configure(config())
     assert done.returncode != 0
     assert "trains on evaluation" in done.stdout + done.stderr
+
+
+def test_damaged_clips_stop_the_run_or_are_left_out_with_a_record(
+    repository: Path, tmp_path: Path
+) -> None:
+    """One clip to train on and one to score are no audio."""
+    project = make_project(repository, tmp_path)
+    damaged = {"development": "rain.heavy.wav", "evaluation": "bell.two.wav"}
+    for name in damaged.values():
+        (project.folder / "corpus/wavs" / name).write_text("no audio")
+    system = {"name": "transformer_small", "as": "tiny", "model": TINY_MODEL}
+    system["training"] = {"epochs": 1, "warmup_epochs": 0}
+    project.configure({"corpus": "corpus/tiny.yaml", "systems": [system, "nearest_clip"]})
+    stopped = project.snakemake("features", "--keep-going", check=False)
+    assert stopped.returncode != 0
+    shown = stopped.stdout + stopped.stderr
+    assert all(name in shown for name in damaged.values())
+
+    corpus = {"name": "corpus/tiny.yaml", "damaged": "skip"}
+    project.configure({"corpus": corpus, "systems": [system, "nearest_clip"]})
+    project.snakemake()
+    for run in ("tiny/seed1/scores/beam3", "nearest_clip/seed0/scores/none"):
+        scores = json.loads(project.result(f"systems/{run}/evaluation.json").read_text())
+        assert scores["n_clips"] == 1
+    model = json.loads(project.result("systems/tiny/seed1/model/model.json").read_text())
+    assert model["trained_on"][0]["n_clips"] == 3
+    page = project.result("report/index.html").read_text(encoding="utf-8")
+    assert all(name in page for name in damaged.values())

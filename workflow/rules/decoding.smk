@@ -41,6 +41,7 @@ rule decode_split:
 rule caption_trivially:
     input:
         clips="results/{corpus}/clips/{split}.parquet",
+        development_clips="results/{corpus}/clips/development.parquet",
         annotations="results/{corpus}/annotations/development.parquet",
         features=system_shards(),
         development=system_shards("development"),

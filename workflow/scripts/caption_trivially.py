@@ -9,7 +9,12 @@ from captioner.store.shards import FeatureStore
 
 def main(snakemake):
     start_logging(snakemake.log[0])
-    annotations = read_annotations(snakemake.input.annotations)
+    usable = {clip.file_name for clip in read_clips(snakemake.input.development_clips)}
+    annotations = [
+        annotation
+        for annotation in read_annotations(snakemake.input.annotations)
+        if annotation.file_name in usable
+    ]
     file_names = [clip.file_name for clip in read_clips(snakemake.input.clips)]
     if snakemake.params.trivial == "typical_caption":
         captions = dict.fromkeys(file_names, typical_caption(annotations))
