@@ -34,6 +34,7 @@ def test_published(repository):
     assert layout.clip_sources("validation") == {"audio": layout.audio("validation")}
     assert layout.audio_digest("test") is None
     assert layout.text_digest("test") is None
+    assert layout.most_captions("evaluation") == 5
 
 
 def test_generated_depends_on_what_generates_it(repository):
@@ -62,6 +63,7 @@ def test_folder(tmp_path):
     assert layout.splits == ["development", "evaluation"]
     assert layout.n_shards == {"development": 1, "evaluation": 1}
     assert layout.audio("development") == []
+    assert [layout.most_captions(split) for split in layout.splits] == [1, 1]
     assert layout.text_sources("evaluation") == {"captions": str(tmp_path / "c.csv")}
     before = {split: layout.audio_digest(split) for split in layout.splits}
     texts = {split: layout.text_digest(split) for split in layout.splits}

@@ -138,3 +138,15 @@ def test_damaged_clips_stop_the_run_or_are_left_out_with_a_record(
     assert model["trained_on"][0]["n_clips"] == 3
     page = project.result("report/index.html").read_text(encoding="utf-8")
     assert all(name in page for name in damaged.values())
+
+
+def test_people_are_not_scored_where_clips_have_one_caption(combined: Project) -> None:
+    """Nothing is left to score a caption against."""
+    corpus = {"name": "other/other.yaml"}
+    one_split = {"corpus": corpus, "systems": ["typical_caption"], "score_splits": ["development"]}
+    combined.configure(one_split)
+    try:
+        found = combined.would_run()
+    finally:
+        combined.configure(config())
+    assert found["score_split"] == 1 and "score_ceiling" not in found

@@ -215,12 +215,11 @@ def scored_outputs():
 
 def ceiling_files():
     """Split -> scores of people, where clips have captions enough to score one by the others."""
-    if PLAN.corpora[C].get("n_captions") == 1:
-        return {}
     folder = f"results/{C}/human_ceiling"
     return {
         split: {ext: f"{folder}/{split}.{ext}" for ext in ("json", "parquet")}
         for split in config["score_splits"]
+        if PLAN.layout.most_captions(split) != 1
     }
 
 

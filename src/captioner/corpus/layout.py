@@ -44,6 +44,9 @@ class CorpusLayout(Protocol):
     def text_digest(self, split: str) -> str | None:
         """Digest the split's rows where splits may share a CSV; None where its date tells."""
 
+    def most_captions(self, split: str) -> int | None:
+        """Give how many captions a clip of a split has at most; None where that is not known."""
+
 
 def corpus_layout(settings: dict[str, Any]) -> CorpusLayout:
     """Read the layout of the corpus that `settings` (its YAML, completed) describe.
@@ -77,6 +80,7 @@ class PublishedLayout:
     def __init__(self, settings: dict[str, Any]):
         self._name: str = settings["name"]
         self._kind: str = settings["kind"]
+        self._n_captions: int | None = settings.get("n_captions")
         hold_out = settings.get("hold_out") or {"shares": {}}
         self._hold_out: Mapping[str, float] = hold_out["shares"]
         self.splits = [split for split in SPLITS if split in settings["shards"]]
@@ -134,6 +138,10 @@ class PublishedLayout:
     def text_digest(self, split: str) -> str | None:
         """See `CorpusLayout`: a CSV per split."""
         return None
+
+    def most_captions(self, split: str) -> int | None:
+        """See `CorpusLayout`."""
+        return self._n_captions
 
 
 class GeneratedLayout(PublishedLayout):
@@ -195,6 +203,10 @@ class FolderLayout(_OwnFiles):
         """See `CorpusLayout`."""
         return self._folder.text_digest(self._settings, split)
 
+    def most_captions(self, split: str) -> int | None:
+        """See `CorpusLayout`."""
+        return max(len(row.captions) for row in self._folder.split_rows(self._settings)[split])
+
 
 class PlacedLayout(_OwnFiles):
     """A published corpus whose audio everyone has to get for themselves: files in known places."""
@@ -224,6 +236,10 @@ class PlacedLayout(_OwnFiles):
         files = [path for paths in self.text_sources(split).values() for path in _listed(paths)]
         dates = [Path(path).stat().st_mtime_ns for path in files if Path(path).exists()]
         return f"{self.audio_digest(split)} {dates}"
+
+    def most_captions(self, split: str) -> int | None:
+        """See `CorpusLayout`."""
+        return self._settings.get("n_captions")
 
 
 def _listed(paths: Paths) -> list[str]:
