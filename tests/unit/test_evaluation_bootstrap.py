@@ -69,7 +69,9 @@ class Meteor:
 
     def __init__(self):
         jar = Path(meteor.__file__).with_name(meteor.METEOR_JAR)
-        options = ["-jar", str(jar), "-", "-", "-stdio", "-l", "en", "-norm"]
+        # Where its table is, it finds for itself unless its path has a space.
+        table = ["-a", str(jar.parent / "data" / "paraphrase-en.gz")]
+        options = ["-jar", str(jar), "-", "-", "-stdio", "-l", "en", "-norm", *table]
         self.process = subprocess.Popen(
             [*java_command(2048, "-XX:+UseSerialGC"), *options],
             stdin=subprocess.PIPE,
