@@ -3,7 +3,6 @@
 import shlex
 import shutil
 import sys
-from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError

@@ -1,6 +1,6 @@
 """Caption the clips of a split without a trained system."""
 
-from captioner.corpus.tables import read_annotations, read_clips
+from captioner.corpus.tables import read_clips, read_usable_annotations
 from captioner.decoding.captions import write_plain_captions
 from captioner.decoding.trivial import nearest_clip, typical_caption
 from captioner.job import start_logging
@@ -9,12 +9,8 @@ from captioner.store.shards import FeatureStore
 
 def main(snakemake):
     start_logging(snakemake.log[0])
-    usable = {clip.file_name for clip in read_clips(snakemake.input.development_clips)}
-    annotations = [
-        annotation
-        for annotation in read_annotations(snakemake.input.annotations)
-        if annotation.file_name in usable
-    ]
+    inputs = snakemake.input
+    annotations = list(read_usable_annotations(inputs.annotations, inputs.development_clips))
     file_names = [clip.file_name for clip in read_clips(snakemake.input.clips)]
     if snakemake.params.trivial == "typical_caption":
         captions = dict.fromkeys(file_names, typical_caption(annotations))

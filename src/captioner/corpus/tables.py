@@ -103,6 +103,12 @@ def read_clips(path: str | Path) -> list[Clip]:
     return list(iter_clips(path))
 
 
+def read_usable_annotations(annotations: str | Path, clips: str | Path) -> Iterator[Annotation]:
+    """Read the annotations of the clips of a table that can be used, one by one."""
+    usable = {clip.file_name for clip in iter_clips(clips)}
+    return (row for row in iter_annotations(annotations) if row.file_name in usable)
+
+
 def read_faults(path: str | Path) -> dict[str, str]:
     """Read the clips of a table that cannot be used: file name -> why."""
     rows = _rows(path, CLIPS_SCHEMA, ["file_name", "fault"])

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from captioner.corpus.tables import read_annotations, read_clips
+from captioner.corpus.tables import read_usable_annotations
 from captioner.errors import InputError
 from captioner.store.shards import FeatureStore
 from captioner.text.vocabulary import Vocabulary
@@ -127,12 +127,12 @@ def load_source(
     unknown word where they are refused, and a source of which nothing is left.
     """
     stores = {frontend: FeatureStore(paths) for frontend, paths in source.shards.items()}
-    usable = {clip.file_name for clip in read_clips(source.clips)} - leaking_clips(source.leaks)
+    leaks = leaking_clips(source.leaks)
     names: list[str] = []
     captions: list[list[list[int]]] = []
     n_skipped = 0
-    for annotation in read_annotations(source.annotations):
-        if annotation.file_name not in usable:
+    for annotation in read_usable_annotations(source.annotations, source.clips):
+        if annotation.file_name in leaks:
             continue
         encoded = _encode(annotation.captions, vocabulary, unknown_words)
         n_skipped += len(annotation.captions) - len(encoded)
