@@ -60,11 +60,19 @@ def test_audio_comes_out_flat_whole_and_read_only(tmp_path, kind, caplog):
     assert "2 files are no audio, left out: 'README.txt', '__MACOSX/" in caplog.text
 
 
-def test_what_stood_there_before_is_replaced(tmp_path, kind):
+def test_what_is_there_is_left_as_it_is(tmp_path, kind, caplog):
+    caplog.set_level("INFO")
     write(kind, tmp_path / "a", {"x.wav": b"whole"})
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "old.wav").write_bytes(b"old")
-    left = tmp_path / ".unpacking-out" / "new"  # by a killed job
+    extract(tmp_path / "a", tmp_path / "out")
+    (tmp_path / "a").write_bytes(b"not read again")
+    extract(tmp_path / "a", tmp_path / "out")
+    assert contents(tmp_path / "out") == {"x.wav": b"whole"}
+    assert "is there already" in caplog.text
+
+
+def test_what_a_killed_job_left_is_replaced(tmp_path, kind):
+    write(kind, tmp_path / "a", {"x.wav": b"whole"})
+    left = tmp_path / ".unpacking-out" / "new"
     left.mkdir(parents=True)
     (left / "x.wav").write_bytes(b"ha")
     (left / "y.wav").write_bytes(b"other")
@@ -169,14 +177,15 @@ def test_only_audio_counts_for_the_space_needed(tmp_path, kind, monkeypatch):
     free = 5000
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": free}))
     extract(tmp_path / "a", tmp_path / "out")
+    assert contents(tmp_path / "out") == {"x.wav": b"x" * 5000}
     free = 4999
     with pytest.raises(InputError, match="make room"):
-        extract(tmp_path / "a", tmp_path / "out")
-    assert contents(tmp_path / "out") == {"x.wav": b"x" * 5000}  # not touched
+        extract(tmp_path / "a", tmp_path / "other")
+    assert names(tmp_path) == ["a", "out"]
 
 
 def test_two_runs_at_once_share_the_work(tmp_path, kind):
-    """Both end well, one folder is whole, and the second run does not unpack again."""
+    """All end well, one folder is whole, and only one run unpacks."""
     write(kind, tmp_path / "a", {f"{n}.wav": os.urandom(1000) for n in range(300)})
     code = (
         "import logging, sys; from captioner.corpus.download import archives;"
@@ -194,8 +203,8 @@ def test_two_runs_at_once_share_the_work(tmp_path, kind):
     assert [run.returncode for run in runs] == [0, 0, 0], said
     assert len(contents(tmp_path / "out")) == 300
     assert names(tmp_path) == ["a", "out"]
-    for text in said:
-        assert ("waiting" in text) == ("by another run meanwhile" in text)
+    assert sum("is there already" in text for text in said) == 2
+    assert sum("100%" in text for text in said) == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak memory from Linux's /proc")

@@ -10,8 +10,7 @@ from captioner.job import start_logging
 def main(snakemake):
     start_logging(snakemake.log[0])
     stored = Path("resources/audio", snakemake.wildcards.key, snakemake.wildcards.stem)
-    if not stored.is_dir():  # it appears whole or not at all
-        extract(snakemake.input.archive, stored)
+    extract(snakemake.input.archive, stored)
     place(stored, snakemake.output.folder, keep=snakemake.params.keep)
 
 

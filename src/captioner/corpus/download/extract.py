@@ -29,17 +29,16 @@ log = logging.getLogger(__name__)
 def extract(archive: str | Path, destination: str | Path) -> None:
     """Unpack every audio file of the archive into `destination`, flat and read-only.
 
-    `destination` appears only when all is there. The listing is checked before anything is
+    `destination` appears only when all is there, so one that is there is left as it is. The listing is checked before anything is
     written (no path out of the folder, no link, no two files of one name), sizes and CRC-32 on the
     way; the unpackers see no name and make no file. Other files are left out. A damaged,
     encrypted or suspicious archive, one without audio, or too little disk is an `InputError`.
     """
     archive, destination = Path(archive), Path(destination)
     lock = destination.parent / LOCKS / f"{destination.name}.lock"
-    was_there = destination.is_dir()
     with exclusive(lock, f"{destination} from {archive.name}"):
-        if destination.is_dir() and not was_there:
-            log.info("%s was unpacked by another run meanwhile", destination)
+        if destination.is_dir():
+            log.info("%s is there already", destination)
             return
         opened = open_archive(archive)
         names = _audio_names(opened)
@@ -51,8 +50,6 @@ def extract(archive: str | Path, destination: str | Path) -> None:
         unpacked.mkdir(parents=True)
         try:
             _write(opened, names, unpacked)
-            if destination.exists():
-                destination.rename(holder / "old")
             unpacked.rename(destination)
         except OSError as error:
             if error.errno not in FULL:
