@@ -6,10 +6,12 @@ B clips, T frames, F features, M memory positions, L caption positions, D embedd
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 
 from torch import Tensor, nn
 
+from captioner.errors import InputError
 from captioner.models.dims import Dims
 
 
@@ -64,6 +66,29 @@ class Captioner(nn.Module, ABC, Generic[S]):
 
         Families that do not normalise ignore them.
         """
+
+    def load_pretrained(self, checkpoints: Mapping[str, Path]) -> None:
+        """Start parts of the model from published checkpoints, by part (`encoder`).
+
+        Raises `InputError` for a part that the family does not take and for another network's
+        checkpoint.
+        """
+        for part, path in checkpoints.items():
+            raise InputError(
+                f"pretrained: found {part!r} ({path}); the family {self.family} takes no "
+                "pretrained part. Take it out of the system"
+            )
+
+    def set_word_embeddings(self, values: Tensor, known: Tensor, frozen: bool) -> None:
+        """Start the embeddings of words from `values` (V, E).
+
+        Words that `known` (V,) bool does not mark keep their random start. `frozen`: the
+        embeddings are not trained. Raises `InputError` where the family embeds no words, and for
+        another number of values than the model's.
+        """
+        raise InputError(
+            f"word_embeddings: the family {self.family} takes none. Take them out of the system"
+        )
 
     @abstractmethod
     def encode(self, features: Mapping[str, Tensor], n_frames: Mapping[str, Tensor]) -> Memory:
