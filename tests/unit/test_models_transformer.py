@@ -27,8 +27,8 @@ def randomise(module: nn.Module) -> None:
         nn.init.normal_(parameter, std=0.5)
 
 
-def settings() -> dict:
-    return {"dropout": 0.0, "activation": "gelu", "batch_first": True, "norm_first": True}
+def settings(norm_first: bool = True) -> dict:
+    return {"dropout": 0.0, "activation": "gelu", "batch_first": True, "norm_first": norm_first}
 
 
 def test_encoder_layer_equals_pytorchs():
@@ -47,11 +47,12 @@ def test_encoder_layer_equals_pytorchs():
     torch.testing.assert_close(own(x, mask)[mask], expected[mask], atol=1e-5, rtol=1e-5)
 
 
-def test_decoder_layer_equals_pytorchs():
+@pytest.mark.parametrize("post_norm", [False, True])
+def test_decoder_layer_equals_pytorchs(post_norm):
     torch.manual_seed(2)
-    own = DecoderLayer(D, HEADS, FEEDFORWARD, dropout=0.0)
+    own = DecoderLayer(D, HEADS, FEEDFORWARD, dropout=0.0, post_norm=post_norm)
     randomise(own)
-    theirs = nn.TransformerDecoderLayer(D, HEADS, FEEDFORWARD, **settings())
+    theirs = nn.TransformerDecoderLayer(D, HEADS, FEEDFORWARD, **settings(not post_norm))
     copy_attention(own.attention, theirs.self_attn)
     copy_attention(own.memory_attention, theirs.multihead_attn)
     theirs.norm1.load_state_dict(own.attention_norm.state_dict())
@@ -130,6 +131,27 @@ def test_a_word_is_stored_once_and_room_is_doubled():
         sizes.add(state.past[0][0].shape[2])
     assert state.n_stored == 3 * 41
     assert len(sizes) <= 4
+
+
+def test_post_norm_has_no_norm_after_the_last_layer():
+    decoder = Decoder(2, D, HEADS, FEEDFORWARD, 0.0, post_norm=True)
+    memory, mask = torch.randn(2, 7, D), torch.ones(2, 7, dtype=torch.bool)
+    found, _ = decoder(torch.randn(2, 3, D), decoder.start(memory, mask, 2))
+    torch.testing.assert_close(found.mean(-1), torch.zeros(2, 3), atol=1e-6, rtol=0)
+    assert not any(name.startswith("norm") for name in decoder.state_dict())
+
+
+@torch.no_grad()
+def test_dropout_of_attention_acts_in_training_only_and_keeps_the_mean():
+    torch.manual_seed(5)
+    attention = Attention(D, HEADS, dropout=0.3)
+    randomise(attention)
+    x, attended = torch.randn(40, 3, D), attention.keys_values(torch.randn(40, 7, D))
+    drawn = torch.stack([attention(x, attended) for _ in range(400)])
+    expected = attention.eval()(x, attended)
+    assert torch.equal(expected, attention(x, attended))
+    assert not torch.equal(drawn[0], drawn[1])
+    assert (drawn.mean(0) - expected).abs().mean() < 0.1 * (drawn[0] - expected).abs().mean()
 
 
 @torch.no_grad()

@@ -1,8 +1,9 @@
 """Transformer layers (Vaswani et al., 2017) for training and for decoding with a cache.
 
-Layers are pre-norm (Xiong et al., 2020), which trains without a long warm-up. Dropout acts on what
-a sublayer adds and inside the feed-forward part; attention weights have none, so that PyTorch's
-fused attention applies everywhere.
+Layers are pre-norm (Xiong et al., 2020), which trains without a long warm-up, or, in a decoder that
+asks for it, post-norm as first published. Dropout acts on what a sublayer adds and inside the
+feed-forward part; attention weights have none unless asked for, so that PyTorch's fused attention
+applies everywhere.
 """
 
 import math
@@ -35,11 +36,15 @@ def additive(mask: Tensor, like: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Multi-head attention over keys and values that are projected once and may be kept."""
+    """Multi-head attention over keys and values that are projected once and may be kept.
 
-    def __init__(self, n_hidden: int, n_heads: int):
+    `dropout` acts on the weights of the attended positions.
+    """
+
+    def __init__(self, n_hidden: int, n_heads: int, dropout: float = 0.0):
         super().__init__()
         self.n_heads = n_heads
+        self.dropout = dropout
         self.query = nn.Linear(n_hidden, n_hidden)
         self.key_value = nn.Linear(n_hidden, 2 * n_hidden)
         self.output = nn.Linear(n_hidden, n_hidden)
@@ -66,7 +71,13 @@ class Attention(nn.Module):
         queries = self._split(self.query(x).reshape(len(attended[0]), -1, x.shape[-1]))
         if mask is not None:
             mask = mask[:, None, None] if mask.dim() == 2 else mask[:, None]  # one for all heads
-        heads = F.scaled_dot_product_attention(queries, *attended, attn_mask=mask, is_causal=causal)
+        heads = F.scaled_dot_product_attention(
+            queries,
+            *attended,
+            attn_mask=mask,
+            is_causal=causal,
+            dropout_p=self.dropout if self.training else 0.0,
+        )
         return self.output(heads.transpose(1, 2).reshape(x.shape))
 
     def _split(self, x: Tensor) -> Tensor:
@@ -105,14 +116,27 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Causal self-attention, attention to the memory, and a feed-forward part."""
+    """Causal self-attention, attention to the memory, and a feed-forward part.
 
-    def __init__(self, n_hidden: int, n_heads: int, n_feedforward: int, dropout: float):
+    `post_norm`: norms act on the sums, as in Vaswani et al., instead of on what sublayers read.
+    """
+
+    def __init__(
+        self,
+        n_hidden: int,
+        n_heads: int,
+        n_feedforward: int,
+        dropout: float,
+        *,
+        attention_dropout: float = 0.0,
+        post_norm: bool = False,
+    ):
         super().__init__()
+        self.post_norm = post_norm
         self.attention_norm = nn.LayerNorm(n_hidden)
-        self.attention = Attention(n_hidden, n_heads)
+        self.attention = Attention(n_hidden, n_heads, attention_dropout)
         self.memory_norm = nn.LayerNorm(n_hidden)
-        self.memory_attention = Attention(n_hidden, n_heads)
+        self.memory_attention = Attention(n_hidden, n_heads, attention_dropout)
         self.feedforward_norm = nn.LayerNorm(n_hidden)
         self.feedforward = FeedForward(n_hidden, n_feedforward, dropout)
         self.dropout = nn.Dropout(dropout)
@@ -137,7 +161,7 @@ class DecoderLayer(nn.Module):
         the last L places of the past (N, heads, S, D / heads), and each sees what its `past_mask`
         (N, L, S) says.
         """
-        normed = self.attention_norm(x)
+        normed = self._before(self.attention_norm, x)
         words = self.attention.keys_values(normed)
         if past is None:
             attended = self.attention(normed, words, causal=True)
@@ -145,9 +169,29 @@ class DecoderLayer(nn.Module):
             for stored, new in zip(past, words, strict=True):
                 stored[:, :, -x.shape[1] :] = new
             attended = self.attention(normed, past, past_mask)
-        x = x + self.dropout(attended)
-        x = x + self.dropout(self.memory_attention(self.memory_norm(x), memory, memory_mask))
-        return x + self.dropout(self.feedforward(self.feedforward_norm(x))), words
+        x = self._after(self.attention_norm, x + self.dropout(attended))
+        normed = self._before(self.memory_norm, x)
+        heard = self.memory_attention(normed, memory, memory_mask)
+        x = self._after(self.memory_norm, x + self.dropout(heard))
+        fed = self.feedforward(self._before(self.feedforward_norm, x))
+        return self._after(self.feedforward_norm, x + self.dropout(fed)), words
+
+    def _before(self, norm: nn.Module, x: Tensor) -> Tensor:
+        return x if self.post_norm else norm(x)
+
+    def _after(self, norm: nn.Module, x: Tensor) -> Tensor:
+        return norm(x) if self.post_norm else x
+
+
+def regroup(index: Tensor, n_rows_per_group: int) -> Tensor:
+    """Give the groups (G',) that rows `index` (N',) come from, N' / G' rows that stand together.
+
+    Row i comes from group i // n_rows_per_group; G' is as small as can be.
+    """
+    groups, counts = torch.unique_consecutive(
+        index.div(n_rows_per_group, rounding_mode="floor"), return_counts=True
+    )
+    return groups.repeat_interleave(counts // math.gcd(*counts.tolist()))
 
 
 @dataclass(frozen=True)
@@ -179,12 +223,7 @@ class DecoderState:
 
     def select(self, index: Tensor) -> "DecoderState":
         """Take the rows `index` (N',) int64."""
-        groups, counts = torch.unique_consecutive(
-            index.div(self.n_rows_per_group, rounding_mode="floor"), return_counts=True
-        )
-        n_rows_per_group = math.gcd(*counts.tolist())
-        groups = groups.repeat_interleave(counts // n_rows_per_group)
-
+        groups = regroup(index, self.n_rows_per_group)
         moved = (groups != torch.arange(len(groups), device=groups.device)).nonzero()[:, 0]
         places = self.places[index]
         if len(moved) == 0 and len(groups) == len(self.memory_mask):
@@ -250,16 +289,35 @@ class DecoderState:
 
 
 class Decoder(nn.Module):
-    """Decoder layers over embedded words; the same arithmetic at once or word by word."""
+    """Decoder layers over embedded words; the same arithmetic at once or word by word.
+
+    Pre-norm layers are followed by one more norm.
+    """
 
     def __init__(
-        self, n_layers: int, n_hidden: int, n_heads: int, n_feedforward: int, dropout: float
+        self,
+        n_layers: int,
+        n_hidden: int,
+        n_heads: int,
+        n_feedforward: int,
+        dropout: float,
+        *,
+        attention_dropout: float = 0.0,
+        post_norm: bool = False,
     ):
         super().__init__()
         self.layers = nn.ModuleList(
-            DecoderLayer(n_hidden, n_heads, n_feedforward, dropout) for _ in range(n_layers)
+            DecoderLayer(
+                n_hidden,
+                n_heads,
+                n_feedforward,
+                dropout,
+                attention_dropout=attention_dropout,
+                post_norm=post_norm,
+            )
+            for _ in range(n_layers)
         )
-        self.norm = nn.LayerNorm(n_hidden)
+        self.norm = nn.Identity() if post_norm else nn.LayerNorm(n_hidden)
         self.dropout = nn.Dropout(dropout)
 
     def start(self, memory: Tensor, memory_mask: Tensor, n_rows: int) -> DecoderState:
