@@ -8,6 +8,7 @@ import numpy as np
 
 from captioner.audio.frontends import Heard
 from captioner.corpus.tables import Annotation, Clip, write_annotations, write_clips
+from captioner.settings import complete, read_yaml
 from captioner.store.schema import ShardMetadata
 from captioner.store.statistics import compute_statistics
 from captioner.store.writing import open_shard
@@ -28,24 +29,20 @@ MODELS = {
     "dcase_baseline": {"n_hidden": 16, "n_steps": 12},
     "conv_transformer": {"n_channels": [4, 8], "n_hidden": 16, "n_feedforward": 32},
 }
-TRAINING = {
-    "batching": "pairs",
-    "batch_size": 4,
-    "captions_per_clip": 2,
-    "optimizer": "adam",
-    "learning_rate": 1e-3,
-    "weight_decay": 0.0,
-    "warmup_epochs": 0,
-    "schedule": "constant",
-    "epochs": 3,
-    "patience": 10,
-    "minimum_delta": 0.0,
-    "gradient_clip_norm": 1.0,
-    "label_smoothing": 0.0,
-    "padding_in_loss": False,
-    "validation_drop_last": False,
-    "specaugment": None,
-}
+SCHEMA = Path(__file__).resolve().parents[2] / "workflow/schemas/system.schema.yaml"
+TRAINING = complete(
+    {
+        "batching": "pairs",
+        "batch_size": 4,
+        "captions_per_clip": 2,
+        "learning_rate": 1e-3,
+        "epochs": 3,
+        "patience": 10,
+        "gradient_clip_norm": 1.0,
+    },
+    read_yaml(SCHEMA)["properties"]["training"],
+    "a small system",
+)
 
 
 def captions_of(name: str, n: int = 5) -> tuple[str, ...]:
