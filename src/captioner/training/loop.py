@@ -193,7 +193,7 @@ class Trainer:
         if self.validation is None:
             return None
         self.model.eval()
-        total, weights = 0.0, 0
+        total, weights = 0.0, 0.0
         for pairs in self._plan_validation(epoch):
             loss, batch = self._loss_of(self.validation, pairs)
             weight = loss_weight(batch, padding_in_loss=self.training["padding_in_loss"])

@@ -1,18 +1,70 @@
-"""The training loss: cross entropy of captions."""
+"""What a training makes small: an objective's interface, and the cross entropy of captions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from captioner.models.interface import Captioner
+from captioner.models.interface import Captioner, Memory
 from captioner.training.batches import Batch
 
 IGNORED = -100  # a target that does not count
 
 
+@dataclass(frozen=True)
+class Loss:
+    """What an objective says of a batch, or of a part of one."""
+
+    value: Tensor  # a scalar, the mean over what `weight` counts
+    weight: float  # of `value` in a mean over batches, or over the parts of a batch
+    facts: dict[str, float] = field(default_factory=dict)  # for the history, means alike
+
+
+class Objective(Protocol):
+    """What a training makes small."""
+
+    def __call__(self, model: Captioner, batch: Batch, generator: torch.Generator) -> Loss:
+        """Give the loss of a batch, with its graph; all it draws comes from `generator`."""
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """The mean cross entropy of captions, given the words before each (an `Objective`)."""
+
+    padding_in_loss: bool  # whether the `<eos>` padding counts, as in the DCASE 2021 baseline
+    label_smoothing: float = 0.0
+
+    @classmethod
+    def from_settings(cls, training: Mapping[str, Any]) -> Self:
+        """Take the fields from the `training:` part of a system's settings."""
+        return cls(training["padding_in_loss"], training["label_smoothing"])
+
+    def __call__(self, model: Captioner, batch: Batch, generator: torch.Generator) -> Loss:
+        """Give the loss of a batch; nothing is drawn."""
+        return self.of_memory(model, model.encode(batch.features, batch.n_frames), batch)
+
+    def of_memory(self, model: Captioner, memory: Memory, batch: Batch) -> Loss:
+        """Give the loss of a batch whose clips have been encoded."""
+        value = caption_loss(
+            caption_logits(model, memory, batch),
+            batch.targets,
+            batch.n_targets,
+            padding_in_loss=self.padding_in_loss,
+            label_smoothing=self.label_smoothing,
+        )
+        return Loss(value, loss_weight(batch, padding_in_loss=self.padding_in_loss))
+
+
 def batch_logits(model: Captioner, batch: Batch) -> Tensor:
     """Give the logits (N, L, V) of a batch's captions; each of its clips is encoded once."""
-    memory = model.encode(batch.features, batch.n_frames)
+    return caption_logits(model, model.encode(batch.features, batch.n_frames), batch)
+
+
+def caption_logits(model: Captioner, memory: Memory, batch: Batch) -> Tensor:
+    """Give the logits (N, L, V) of a batch's captions from its encoded clips."""
     if batch.clip is not None:
         memory = memory.select(batch.clip)
     return model(memory, model.embed(batch.tokens))
@@ -43,10 +95,10 @@ def caption_loss(
     )
 
 
-def loss_weight(batch: Batch, *, padding_in_loss: bool) -> int:
-    """Give the weight of a batch in the mean loss of an epoch.
+def loss_weight(batch: Batch, *, padding_in_loss: bool) -> float:
+    """Give the weight of a batch, or of a part of one, in the mean loss of an epoch.
 
-    As many as its positions that count; with `padding_in_loss` every batch weighs the same, as in
-    the released DCASE 2021 baseline.
+    As many as its positions that count; with `padding_in_loss` every whole batch weighs the same,
+    as in the released DCASE 2021 baseline.
     """
-    return 1 if padding_in_loss else int(batch.n_targets.sum())
+    return batch.share if padding_in_loss else float(batch.n_words)

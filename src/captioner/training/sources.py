@@ -47,6 +47,7 @@ class CaptionedClips:
 
     names: list[str]
     captions: list[list[list[int]]]  # clip, caption, word
+    texts: list[list[str]]  # clip, caption as published; those that `captions` leaves out too
     starts: list[int]  # the token that a clip's captions start with
     stores: list[Mapping[str, FeatureStore]]  # clip -> front-end -> where its features are
     parts: list[tuple[range, float]]  # clips of each source, and its weight
@@ -110,6 +111,7 @@ def join(parts: Sequence[CaptionedClips]) -> CaptionedClips:
     return CaptionedClips(
         [name for part in parts for name in part.names],
         [captions for part in parts for captions in part.captions],
+        [texts for part in parts for texts in part.texts],
         [start for part in parts for start in part.starts],
         [stores for part in parts for stores in part.stores],
         ranges,
@@ -130,6 +132,7 @@ def load_source(
     leaks = leaking_clips(source.leaks)
     names: list[str] = []
     captions: list[list[list[int]]] = []
+    texts: list[list[str]] = []
     n_skipped = 0
     for annotation in read_usable_annotations(source.annotations, source.clips):
         if annotation.file_name in leaks:
@@ -141,6 +144,7 @@ def load_source(
         _check_features(annotation.file_name, stores, source)
         names.append(annotation.file_name)
         captions.append(encoded)
+        texts.append(list(annotation.captions))
     if n_skipped:
         log.warning(
             "%s, %s: %d captions left out for words that the vocabulary does not have",
@@ -154,6 +158,7 @@ def load_source(
     return CaptionedClips(
         names,
         captions,
+        texts,
         [vocabulary.start(source.task_token)] * len(names),
         [stores] * len(names),
         [(range(len(names)), source.weight)],
