@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from captioner.audio.frontends import FRONTENDS
-from captioner.corpus.download.registry import read_registry
+from captioner.corpus.download.registry import Entry, read_registry
 from captioner.corpus.layout import CorpusLayout, corpus_layout, download
 from captioner.errors import InputError
+from captioner.lineage import Lineage, Run
 from captioner.models.registry import FAMILIES
 from captioner.settings import check_names, complete, read_yaml, resolve
 
-WEIGHTS_REGISTRY = "config/frontends/weights.tsv"
+# Published weights: of encoders, and of whole systems.
+ENCODERS_REGISTRY = "config/frontends/weights.tsv"
+SYSTEMS_REGISTRY = "config/systems/weights.tsv"
 ARCHIVE = "audio_archive"
+N_SUBMITTED = 4  # systems that a team may send
 
 Settings = dict[str, Any]
 
@@ -27,19 +31,22 @@ class Plan:
     def __init__(self, config: Settings, root: Path):
         """Resolve `config` (completed in place) with the named files under `root`.
 
-        Raises `InputError` for settings against a schema, unknown names, and trainings that a
-        score would be meaningless for.
+        Raises `InputError` for settings against a schema, unknown names, and systems that cannot
+        be made of one another.
         """
         self._root = root
-        config.update(complete(config, self._schema("config"), "config"))
+        schema = self._schema("config")
+        config.update(complete(_with_booleans(config, schema), schema, "config"))
         self._config = config
         self.corpora: dict[str, Settings] = {}
         self.layouts: dict[str, CorpusLayout] = {}
         self.systems: dict[str, Settings] = {}
         self.frontends: dict[str, Settings] = {}
         self.changes: dict[str, list[str]] = {}  # how overrides differ from the named files
-        self.registry_of_weights = root / WEIGHTS_REGISTRY
-        self._weights = {entry.file: entry for entry in read_registry(self.registry_of_weights)}
+        self._published_weights: dict[str, tuple[Entry, Path]] = {}  # file -> row, its registry
+        for registry in (root / ENCODERS_REGISTRY, root / SYSTEMS_REGISTRY):
+            for entry in read_registry(registry):
+                self._published_weights[entry.file] = entry, registry
         self.corpus = self._add_corpus(config["corpus"])
         self.layout = self.layouts[self.corpus]
         check_names(["development"], self.splits, "split", "training")
@@ -48,6 +55,9 @@ class Plan:
             self._add_system(item)
         for name, vocabulary in config["vocabularies"].items():
             check_names(vocabulary["corpora"], self.corpora, "corpus", f"vocabulary {name}")
+        self.lineage = Lineage(self.systems, config["seeds"], self.corpus)
+        submitted = config["submission"]["systems"]
+        check_names(submitted, self.lineage.speaking, "system", "submission")
 
     @property
     def splits(self) -> list[str]:
@@ -61,8 +71,18 @@ class Plan:
 
     @property
     def trained(self) -> dict[str, Settings]:
-        """The systems that are trained: all but the trivial ones."""
-        return {name: system for name, system in self.systems.items() if "family" in system}
+        """The systems that are trained: not the trivial, the published, nor ensembles."""
+        return self.lineage.trained
+
+    @property
+    def unscored(self) -> dict[tuple[str, str], str]:
+        """(system, split) -> why its captions of a split are not scored: it learned from it."""
+        return {
+            (system, split): found
+            for system in self.systems
+            for split in self._config["score_splits"]
+            if (found := self.lineage.seen(system, split))
+        }
 
     def _schema(self, name: str) -> Settings:
         return _read_schema(self._root / "workflow/schemas" / f"{name}.schema.yaml")
@@ -88,11 +108,13 @@ class Plan:
         if name in self.systems:
             raise InputError(f"config: {source} stands twice; give a variant a name by `as:`")
         self.systems[name], self.changes[source] = system, changes
+        known = self._config
+        check_names(system.get("decodings", []), known["decodings"], "decoding", source)
+        if "members" in system:
+            del system["train"]  # its members'
         if "family" in system:
-            known = self._config
             check_names([system["family"]], FAMILIES, "family", source)
             check_names([system["vocabulary"]], known["vocabularies"], "vocabulary", source)
-            check_names(system["decodings"], known["decodings"], "decoding", source)
             for part in system["train"]:
                 self._resolve_part(source, part, known["vocabularies"][system["vocabulary"]])
         system["frontends"] = [self._add_frontend(frontend) for frontend in system["frontends"]]
@@ -113,18 +135,21 @@ class Plan:
         return named.name
 
     def _resolve_part(self, source: str, part: Settings, vocabulary: Settings) -> None:
-        """Name the corpus of a part of `train`; refuse a training on what is to be scored."""
+        """Name the corpus of a part of `train`, and check its names."""
         named = part.get("corpus")
         part["corpus"] = self.corpus if named is None else self._add_corpus(named)
         check_names(part["splits"], self.layouts[part["corpus"]].splits, "split", source)
-        scored = sorted(set(part["splits"]) & set(self._config["score_splits"]))
-        if part["corpus"] == self.corpus and scored:
-            raise InputError(
-                f"{source} trains on {', '.join(scored)}, which `score_splits` asks to score: a "
-                "score on clips that were trained on means nothing. Take it out of one of the two"
-            )
         if part["task_token"]:
             check_names([part["task_token"]], vocabulary["task_tokens"], "task token", source)
+
+    @property
+    def submitted(self) -> list[Run]:
+        """The runs that are sent to the challenge: of each system the first seed.
+
+        The systems are those that the config names, or the first that are not trivial.
+        """
+        systems = self._config["submission"]["systems"] or list(self.lineage.speaking)
+        return [(name, self.lineage.seeds(name)[0]) for name in systems[:N_SUBMITTED]]
 
     # What is fetched and unpacked.
 
@@ -140,7 +165,7 @@ class Plan:
         for corpus, _, *found in self.published():
             if found == [key, file] and (path := self.layouts[corpus].registry):
                 return path
-        return str(self.registry_of_weights)
+        return str(self._published_weights[file][1])
 
     def archive(self, key: str, stem: str) -> str:
         """Give the archive that is unpacked into the folder `stem`."""
@@ -167,16 +192,53 @@ class Plan:
             if layout.generated == key
         )
 
+    def checkpoint(self, named: str) -> str:
+        """Give the path of a checkpoint: published, by its file name, or the user's own file."""
+        if named not in self._published_weights:
+            return named
+        entry, _ = self._published_weights[named]
+        return download(entry.key, entry.file)
+
     def weights(self, frontend: str) -> str | None:
-        """Give the checkpoint of a front-end that has one: published, or the user's own file."""
-        checkpoint: str | None = self.frontends[frontend].get("checkpoint")
-        entry = self._weights.get(checkpoint or "")
-        return download(entry.key, entry.file) if entry else checkpoint
+        """Give the checkpoint of a front-end that has one."""
+        named: str | None = self.frontends[frontend].get("checkpoint")
+        return None if named is None else self.checkpoint(named)
 
     def encoders(self, system: str) -> dict[str, str]:
         """Give front-end -> checkpoint, of those that have one."""
         frontends = self.systems[system]["frontends"]
         return {name: path for name in frontends if (path := self.weights(name))}
+
+    # What a system is made of.
+
+    def folder(self, run: Run) -> str:
+        """Give the folder of a run: its model, history, captions and scores."""
+        system, seed = run
+        return f"results/{self.corpus}/systems/{system}/seed{seed}"
+
+    def models(self, run: Run) -> list[str]:
+        """Give the model folders that a run decodes with: its own, or its members'."""
+        return [f"{self.folder(found)}/model" for found in self.lineage.models(*run)]
+
+    def start(self, run: Run) -> str | None:
+        """Give the model folder that a training starts from, if any."""
+        found = self.lineage.start(*run)
+        return None if found is None else f"{self.folder(found)}/model"
+
+    def published_weights(self, system: str) -> str:
+        """Give the weights of a system that is not trained."""
+        return self.checkpoint(self.systems[system]["weights"])
+
+    def pretrained(self, system: str) -> dict[str, str]:
+        """Give part of the model -> checkpoint that it starts from."""
+        named = self.systems[system]["pretrained"]
+        return {part: self.checkpoint(file) for part, file in named.items()}
+
+    def word_embeddings(self, system: str) -> str | None:
+        """Give the word embeddings that a training starts from, if any."""
+        if self.systems[system]["word_embeddings"] is None:
+            return None
+        return f"results/{self.corpus}/word_embeddings/{system}.safetensors"
 
     # What a system learns from.
 
@@ -205,12 +267,11 @@ class Plan:
         ]
 
     def validation(self, system: str) -> Settings | None:
-        """Give what a training stops on: the validation split, unless it trains on it."""
-        sources = self.sources(system)
-        trained_on = [(source["corpus"], source["split"]) for source in sources]
-        if "validation" not in self.splits or (self.corpus, "validation") in trained_on:
+        """Give what a training stops on: the validation split, unless its weights have seen it."""
+        if "validation" not in self.splits or self.lineage.seen(system, "validation"):
             return None
-        return self._source(system, self.corpus, "validation", 1.0, sources[0]["task_token"])
+        task_token = self.lineage.task_token(system)
+        return self._source(system, self.corpus, "validation", 1.0, task_token)
 
     def _source(
         self, system: str, corpus: str, split: str, weight: float, task_token: str | None
@@ -255,6 +316,17 @@ class Plan:
             for source in self.sources(system)
             if source["leaks"]
         }
+
+
+def _with_booleans(config: Settings, schema: Settings) -> Settings:
+    """Read `--config resume=false` as YAML would: Snakemake itself knows only `False`."""
+    words = {"true": True, "false": False}
+    return {
+        key: words.get(value, value)
+        if isinstance(value, str) and schema["properties"].get(key, {}).get("type") == "boolean"
+        else value
+        for key, value in config.items()
+    }
 
 
 @cache

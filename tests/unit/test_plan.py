@@ -69,7 +69,6 @@ def test_no_early_stopping_on_what_is_trained_on(repository):
 @pytest.mark.parametrize(
     ("config", "told"),
     [
-        (multi({"splits": ["development", "evaluation"]}), "trains on evaluation, which `score_"),
         (multi({"corpus": "mac"}), "unknown corpus 'mac' .did you mean 'macs'"),
         (multi({"corpus": "macs", "splits": ["evaluation"]}), "unknown split 'evaluation'"),
         (multi({"task_token": "nobodys"}), "unknown task token 'nobodys'.*known: clotho, macs"),

@@ -35,8 +35,10 @@ except InputError as error:
 C = PLAN.corpus  # the corpus that is scored
 SPLITS = PLAN.splits
 SYSTEMS, TRAINED, FRONTENDS = PLAN.systems, PLAN.trained, PLAN.frontends
+TRIVIAL, SPEAKING = PLAN.lineage.trivial, PLAN.lineage.speaking
 # Trainings side by side before several threads in one: the batches are too small to share well.
 TRAINING_THREADS = max(1, (workflow.cores or 1) // max(1, len(TRAINED) * len(config["seeds"])))
+TRAINING_GPUS = GPUS if config["gpus"] is None else config["gpus"]
 DECODED_SPLITS = [s for s in SPLITS if s in config["score_splits"] or s in UNCAPTIONED]
 EXAMPLES = [s for s in SPLITS if s in config["score_splits"]][-1]  # whose clips the report plays
 HELD_OUT = [split for split in SPLITS if split != "development"]  # no other corpus may hold them
@@ -60,11 +62,11 @@ wildcard_constraints:
 
 def source_digest(rule, output, *modules):
     """Param `code`: digest of what `rule`'s script imports and of `modules` (names, or functions of
-    the wildcards that give one). With `code_changes: warn` the digest recorded for `output` (its
+    the wildcards that give a list of them). With `code_changes: warn` the digest recorded for `output` (its
     pattern) stands, and an edit since then is reported."""
 
     def digest(wildcards):
-        names = [name(wildcards) if callable(name) else name for name in modules]
+        names = [n for m in modules for n in (m(wildcards) if callable(m) else [m])]
         now = digest_of_source(ROOT / "workflow/scripts" / f"{rule}.py", *names)
         if config["code_changes"] == "rerun":
             return f"code {now}"
@@ -80,15 +82,17 @@ def source_digest(rule, output, *modules):
 
 
 def reader_module(wildcards):
-    return READERS[PLAN.corpora[wildcards.corpus]["kind"]]
+    return [READERS[PLAN.corpora[wildcards.corpus]["kind"]]]
 
 
-def family_module(wildcards):
-    return FAMILIES[SYSTEMS[wildcards.system]["family"]]
+def family_modules(wildcards):
+    """The family of a system, or those of an ensemble's members."""
+    models = PLAN.lineage.models(wildcards.system, 0)
+    return sorted({FAMILIES[SYSTEMS[system]["family"]] for system, _ in models})
 
 
 def frontend_module(wildcards):
-    return FRONTEND_MODULES[FRONTENDS[wildcards.frontend]["kind"]]
+    return [FRONTEND_MODULES[FRONTENDS[wildcards.frontend]["kind"]]]
 
 
 def reader_settings(wildcards):
@@ -99,8 +103,8 @@ def reader_settings(wildcards):
 
 
 def training_settings(wildcards):
-    """What training uses of a system: not its title, its decodings, nor its data (inputs)."""
-    unused = ("title", "decodings", "train")
+    """What training uses of a system: not its title, its decodings, nor what inputs tell."""
+    unused = ("title", "decodings", "train", "weights")
     return {k: v for k, v in SYSTEMS[wildcards.system].items() if k not in unused}
 
 
@@ -174,23 +178,40 @@ def vocabulary_corpora(wildcards):
 def runs():
     """Every (system, seed, decoding): trivial systems have seed 0 and the decoding `none`."""
     for name, system in SYSTEMS.items():
-        for seed in config["seeds"] if name in TRAINED else [0]:
+        for seed in PLAN.lineage.seeds(name):
             for decoding in system.get("decodings", ["none"]):
                 yield name, seed, decoding
 
 
-def run_folder(system, seed):
-    return f"results/{C}/systems/{system}/seed{seed}"
+def scored_runs(split):
+    """The runs that are scored on a split: not those whose system has learned from it."""
+    return [run for run in runs() if (run[0], split) not in PLAN.unscored]
+
+
+def scorable_captions(wildcards):
+    """Input function: the captions of a run, refused where its system has learned from the split."""
+    run = wildcards.system, int(wildcards.seed), wildcards.decoding
+    if seen := PLAN.lineage.seen(wildcards.system, wildcards.split):
+        raise WorkflowError(
+            f"{wildcards.system} is not scored on {wildcards.split}: it {seen}, and a score on clips "
+            "that were learned from means nothing"
+        )
+    return captions_file(run, wildcards.split)
 
 
 def captions_file(run, split):
     system, seed, decoding = run
-    return f"{run_folder(system, seed)}/captions/{decoding}/{split}.csv"
+    return f"{PLAN.folder((system, seed))}/captions/{decoding}/{split}.csv"
 
 
 def scores_file(run, split, extension):
     system, seed, decoding = run
-    return f"{run_folder(system, seed)}/scores/{decoding}/{split}.{extension}"
+    return f"{PLAN.folder((system, seed))}/scores/{decoding}/{split}.{extension}"
+
+
+def decoded_splits(system):
+    """The splits that a system's report and submission need its captions of."""
+    return [split for split in DECODED_SPLITS if (system, split) not in PLAN.unscored]
 
 
 def feature_shards():
@@ -198,16 +219,18 @@ def feature_shards():
 
 
 def trained_models():
-    return [f"{run_folder(name, seed)}/model" for name in TRAINED for seed in config["seeds"]]
+    return [f"{PLAN.folder((name, s))}/model" for name in TRAINED for s in config["seeds"]]
 
 
 def decoded_captions():
-    return [captions_file(run, split) for run in runs() for split in DECODED_SPLITS]
+    return [captions_file(run, split) for run in runs() for split in decoded_splits(run[0])]
 
 
 def scored_outputs():
     systems = [
-        scores_file(run, split, "json") for run in runs() for split in config["score_splits"]
+        scores_file(run, split, "json")
+        for split in config["score_splits"]
+        for run in scored_runs(split)
     ]
     return systems + [files["json"] for files in ceiling_files().values()]
 
@@ -226,12 +249,14 @@ def report_page():
     return f"results/{C}/report/index.html"
 
 
-TRAINED_RUNS = [run for run in runs() if run[0] in TRAINED]
-SUBMITTED = [captions_file(run, "test") for run in TRAINED_RUNS[:4]]  # as many as a team may send
+SUBMITTED = [
+    captions_file((system, seed, SYSTEMS[system]["decodings"][0]), "test")
+    for system, seed in PLAN.submitted
+]
 
 
 def submission_outputs():
-    """The challenge's output CSVs: one per trained system, where the corpus has a test split."""
+    """The challenge's output CSVs, where the corpus has a test split."""
     if "test" not in SPLITS:
         return []
     names = config["submission"]
@@ -244,20 +269,21 @@ def report_content():
     systems = []
     for run in runs():
         name, seed, decoding = run
-        folder, trained = run_folder(name, seed), name in TRAINED
+        folder, modelled = PLAN.folder((name, seed)), "family" in SYSTEMS[name]
         systems.append(
             {
                 "name": name,
                 "title": SYSTEMS[name]["title"],
                 "seed": seed,
                 "decoding": decoding,
-                "trivial": not trained,
-                "model": f"{folder}/model" if trained else None,
-                "history": f"{folder}/history.csv" if trained else None,
-                "captions": {split: captions_file(run, split) for split in DECODED_SPLITS},
+                "trivial": name in TRIVIAL,
+                "model": f"{folder}/model" if modelled else None,
+                "history": f"{folder}/history.csv" if name in TRAINED else None,
+                "captions": {split: captions_file(run, split) for split in decoded_splits(name)},
                 "scores": {
                     split: {ext: scores_file(run, split, ext) for ext in ("json", "parquet")}
                     for split in config["score_splits"]
+                    if (name, split) not in PLAN.unscored
                 },
             }
         )
@@ -286,7 +312,7 @@ def report_content():
         },
         "vocabularies": {
             name: f"results/{C}/vocabulary/{name}.json"
-            for name in sorted({system["vocabulary"] for system in TRAINED.values()})
+            for name in sorted({system["vocabulary"] for system in SPEAKING.values()})
         },
         "systems": systems,
         "frontends": {

@@ -1,9 +1,9 @@
-"""Captions: beam search with a trained system, and the trivial systems that everyone should beat."""
+"""Captions: beam search with one system or an ensemble, and the trivial systems that everyone should beat."""
 
 
 rule decode_split:
     input:
-        model="results/{corpus}/systems/{system}/seed{seed}/model",
+        models=lambda wildcards: PLAN.models((wildcards.system, int(wildcards.seed))),
         clips="results/{corpus}/clips/{split}.parquet",
         features=system_shards(),
     output:
@@ -14,7 +14,7 @@ rule decode_split:
     benchmark:
         "results/{corpus}/benchmarks/decode_split/{system}.seed{seed}.{decoding}.{split}.tsv"
     wildcard_constraints:
-        system="|".join(TRAINED) or "^$",
+        system="|".join(SPEAKING) or "^$",
     conda:
         "../../envs/captioner.yaml"
     threads: 1
@@ -23,6 +23,7 @@ rule decode_split:
         gpu=GPUS,
     params:
         decoding=lambda wildcards: config["decodings"][wildcards.decoding],
+        average=lambda wildcards: SYSTEMS[wildcards.system].get("average"),
         shards=lambda wildcards: {
             frontend: PLAN.shards(C, wildcards.split, frontend)
             for frontend in SYSTEMS[wildcards.system]["frontends"]
@@ -30,7 +31,7 @@ rule decode_split:
         code=source_digest(
             "decode_split",
             "results/{corpus}/systems/{system}/seed{seed}/captions/{decoding}/{split}.csv",
-            family_module,
+            family_modules,
         ),
     message:
         "Decode {wildcards.split} with {wildcards.system}, seed {wildcards.seed}, {wildcards.decoding}"
@@ -53,7 +54,7 @@ rule caption_trivially:
     benchmark:
         "results/{corpus}/benchmarks/caption_trivially/{system}.{split}.tsv"
     wildcard_constraints:
-        system="|".join(SYSTEMS.keys() - TRAINED.keys()) or "^$",
+        system="|".join(TRIVIAL) or "^$",
     conda:
         "../../envs/captioner.yaml"
     threads: 1

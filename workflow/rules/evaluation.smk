@@ -21,7 +21,7 @@ rule fetch_java_tools:
 
 rule score_split:
     input:
-        captions="results/{corpus}/systems/{system}/seed{seed}/captions/{decoding}/{split}.csv",
+        captions=scorable_captions,
         clips="results/{corpus}/clips/{split}.parquet",
         annotations="results/{corpus}/annotations/{split}.parquet",
         checks="results/{corpus}/checks/{split}.json",
@@ -80,7 +80,9 @@ rule score_ceiling:
 
 rule compare_systems:
     input:
-        per_clip=[scores_file(run, "{split}", "parquet") for run in runs()],
+        per_clip=lambda wildcards: [
+            scores_file(run, wildcards.split, "parquet") for run in scored_runs(wildcards.split)
+        ],
     output:
         comparison="results/{corpus}/comparisons/{split}.json",
     log:
@@ -93,7 +95,10 @@ rule compare_systems:
     resources:
         mem_mb=1000,
     params:
-        systems=[(f"{system}, {decoding}", seed) for system, seed, decoding in runs()],
+        systems=lambda wildcards: [
+            (f"{system}, {decoding}", seed)
+            for system, seed, decoding in scored_runs(wildcards.split)
+        ],
         code=source_digest("compare_systems", "results/{corpus}/comparisons/{split}.json"),
     message:
         "Compare the systems on {wildcards.split}"
@@ -103,7 +108,7 @@ rule compare_systems:
 
 rule analyse_errors:
     input:
-        captions="results/{corpus}/systems/{system}/seed{seed}/captions/{decoding}/{split}.csv",
+        captions=scorable_captions,
         clips="results/{corpus}/clips/{split}.parquet",
         annotations="results/{corpus}/annotations/{split}.parquet",
         jars=ancient(JAVA_TOOLS),

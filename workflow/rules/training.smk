@@ -9,6 +9,9 @@ rule train_system:
         vocabulary=lambda wildcards: (
             f"results/{wildcards.corpus}/vocabulary/{SYSTEMS[wildcards.system]['vocabulary']}.json"
         ),
+        start=lambda wildcards: PLAN.start((wildcards.system, int(wildcards.seed))) or [],
+        pretrained=lambda wildcards: list(PLAN.pretrained(wildcards.system).values()),
+        word_embeddings=lambda wildcards: PLAN.word_embeddings(wildcards.system) or [],
     output:
         model=directory("results/{corpus}/systems/{system}/seed{seed}/model"),
         history="results/{corpus}/systems/{system}/seed{seed}/history.csv",
@@ -16,13 +19,15 @@ rule train_system:
         "results/{corpus}/logs/train_system/{system}.seed{seed}.log",
     benchmark:
         "results/{corpus}/benchmarks/train_system/{system}.seed{seed}.tsv"
+    wildcard_constraints:
+        system="|".join(TRAINED) or "^$",
     priority: 1  # the longest jobs start first
     conda:
         "../../envs/captioner.yaml"
     threads: TRAINING_THREADS
     resources:
-        mem_mb=lambda wildcards, input, attempt: 2000 + attempt * int(2 * input.size_mb),
-        gpu=GPUS,
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,  # features are streamed
+        gpu=TRAINING_GPUS,
     params:
         settings=training_settings,
         sources=lambda wildcards: PLAN.sources(wildcards.system),
@@ -32,7 +37,7 @@ rule train_system:
         code=source_digest(
             "train_system",
             "results/{corpus}/systems/{system}/seed{seed}/history.csv",
-            family_module,
+            family_modules,
         ),
     message:
         "Train {wildcards.system}, seed {wildcards.seed}"

@@ -1,8 +1,9 @@
-"""Caption the clips of a split with a trained system."""
+"""Caption the clips of a split with one trained system, or with several as an ensemble."""
 
 from captioner.corpus.tables import read_clips
 from captioner.decoding.captions import write_captions
 from captioner.decoding.decode import decode_clips
+from captioner.decoding.ensemble import ensemble
 from captioner.decoding.options import DecodingOptions
 from captioner.job import start_logging
 from captioner.models.checkpoint import load_model
@@ -11,7 +12,9 @@ from captioner.store.shards import FeatureStore
 
 def main(snakemake):
     start_logging(snakemake.log[0])
-    loaded = load_model(snakemake.input.model)
+    members = [load_model(folder) for folder in snakemake.input.models]
+    average = snakemake.params.average  # None: one system
+    loaded = members[0] if average is None else ensemble(members, average)
     features = {
         frontend: FeatureStore(snakemake.params.shards[frontend])
         for frontend in loaded.description["frontends"]
