@@ -1,0 +1,89 @@
+"""Vectors of a vocabulary's words, as a file; where they come from, by name."""
+
+import importlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from captioner.errors import InputError
+from captioner.job import atomic_path
+from captioner.text.vocabulary import Vocabulary
+
+# Named by strings and imported late, so that an edit of one source touches no other. Each has
+# `embed(vocabulary, captions, **settings) -> WordVectors`.
+SOURCES = {
+    "word2vec": "captioner.text.word_embeddings.word2vec",
+    "file": "captioner.text.word_embeddings.files",
+    "bert": "captioner.text.word_embeddings.bert",
+}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WordVectors:
+    """A vector per token of a vocabulary; those of tokens that the source does not know are 0."""
+
+    values: NDArray[np.float32]  # (V, E)
+    known: NDArray[np.bool_]  # (V,)
+
+    @classmethod
+    def collect(cls, vocabulary: Vocabulary, found: Mapping[int, Any]) -> "WordVectors":
+        """Take vectors (E,) by token index.
+
+        Raises `InputError` where there is none, and naming a token whose vector is not finite.
+        """
+        if not found:
+            raise InputError(
+                f"word embeddings: found none of the vocabulary's {len(vocabulary)} tokens, "
+                "expected most of its words. Use a source in the captions' language, lower-case"
+            )
+        rows = {index: np.asarray(vector, np.float32) for index, vector in found.items()}
+        for index, row in rows.items():
+            if not np.isfinite(row).all():
+                raise InputError(
+                    f"word embeddings: the vector of {vocabulary.tokens[index]!r} holds values "
+                    "that are not finite; expected numbers. Get the source again"
+                )
+        values = np.zeros((len(vocabulary), len(next(iter(rows.values())))), np.float32)
+        known = np.zeros(len(vocabulary), np.bool_)
+        for index, row in rows.items():
+            values[index], known[index] = row, True
+        return cls(values, known)
+
+    def save(self, path: str | Path) -> None:
+        """Write as safetensors (`values`, `known`), atomically."""
+        from safetensors.numpy import save_file
+
+        with atomic_path(path) as temporary:
+            save_file({"values": self.values, "known": self.known}, temporary)
+
+
+def embed_words(
+    vocabulary: Vocabulary, captions: Sequence[str], settings: Mapping[str, Any]
+) -> WordVectors:
+    """Make the vectors of a vocabulary's words.
+
+    `captions`: those that the vocabulary was counted on, for the source that learns from them.
+    `settings`: a system's `word_embeddings`, but for `frozen`, which is the training's.
+
+    Raises `InputError` for a library that is not installed, a file that cannot be read, and where
+    no word is found.
+    """
+    rest = dict(settings)
+    source = importlib.import_module(SOURCES[rest.pop("source")])
+    vectors: WordVectors = source.embed(vocabulary, captions, **rest)
+    log.info(
+        "%s: vectors of %d values for %d of the vocabulary's %d tokens; these start at random: %s",
+        settings["source"],
+        vectors.values.shape[1],
+        vectors.known.sum(),
+        len(vocabulary),
+        " ".join(vocabulary.tokens[index] for index in np.flatnonzero(~vectors.known)) or "none",
+    )
+    return vectors
