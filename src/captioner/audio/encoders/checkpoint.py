@@ -75,22 +75,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """Read the state dict of a checkpoint; raises `InputError` as `load_weights` does."""
-    if not path.is_file():
-        raise InputError(f"{path}: found no such file, expected an encoder's checkpoint.")
-    try:
-        with torch.serialization.safe_globals(SAFE_GLOBALS):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        needed = re.search(r"GLOBAL (\S+)", str(error))
-        if needed is None:
-            raise _unreadable(path, error) from error
-        raise InputError(
-            f"{path}: found a checkpoint that needs code to be read ({needed[1]}), expected "
-            "tensors and plain values. Nothing was executed. Use the published file; of a "
-            f"checkpoint of your own, save {{'{WEIGHTS_KEY}': network.state_dict()}}."
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
-        raise _unreadable(path, error) from error
+    content = read_checkpoint(path)
     weights = content.get(WEIGHTS_KEY) if isinstance(content, dict) else None
     if not isinstance(weights, dict) or not all(
         isinstance(value, torch.Tensor) for value in weights.values()
@@ -101,6 +86,30 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
             "the published checkpoints have it."
         )
     return weights
+
+
+def read_checkpoint(path: Path) -> Any:
+    """Read what `torch.save` wrote, to the CPU, whatever it is; nothing in the file is executed.
+
+    Raises `InputError` for no such file, one that is no checkpoint or damaged, and one that needs
+    code to be read.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: found no such file, expected a checkpoint.")
+    try:
+        with torch.serialization.safe_globals(SAFE_GLOBALS):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        needed = re.search(r"GLOBAL (\S+)", str(error))
+        if needed is None:
+            raise _unreadable(path, error) from error
+        raise InputError(
+            f"{path}: found a checkpoint that needs code to be read ({needed[1]}), expected "
+            "tensors and plain values. Nothing was executed. Use the published file; of a network "
+            "of your own, save its `state_dict()`, not the network."
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+        raise _unreadable(path, error) from error
 
 
 def file_md5(path: Path) -> str:
