@@ -26,6 +26,13 @@ def test_stop_words_may_repeat():
     assert found["repeated_content_words"] == 0
 
 
+def test_broken_captions():
+    captions = ["a dog barks and", "rain rain falls", "the the the", "", "a car turns on"]
+    found = diversity(captions, [["x"]] * 5)
+    assert found["repeated_words"] == 2 / 5
+    assert found["unfinished"] == 2 / 5  # "and", "the"; people do end with "on"
+
+
 def test_no_words():
     assert set(diversity(["", ""], [[""], [""]]).values()) == {0.0}
 

@@ -1,8 +1,14 @@
-"""How varied captions are: values of a set of captions, of which none needs more than its words."""
+"""How varied and how broken captions are: values of a set of captions, from their words alone."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from captioner.text.stop_words import stop_words
+
+# A sentence goes on after these: of Clotho's 29,645 captions, .1 % end in one of them. Captions of
+# reinforced systems often do: Guo et al., "Improving reinforcement learning based image captioning
+# with natural language prior" (EMNLP 2018).
+GO_ON = frozenset("a an and are as at for from into is of or the to while with".split())
 
 
 def diversity(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
@@ -15,6 +21,8 @@ def diversity(candidates: Sequence[str], references: Sequence[Sequence[str]]) ->
     - `mean_length`: words a candidate.
     - `repeated_content_words`: the share of candidates in which a content word (no stop word)
       stands more than once.
+    - `repeated_words`: the share of candidates in which a word follows itself.
+    - `unfinished`: the share of candidates that end in a word of `GO_ON`.
 
     A share of nothing is 0.
     """
@@ -29,6 +37,8 @@ def diversity(candidates: Sequence[str], references: Sequence[Sequence[str]]) ->
         "distinct_2": _distinct(words, 2),
         "mean_length": _share(sum(map(len, words)), len(words)),
         "repeated_content_words": _share(repeating, len(words)),
+        "repeated_words": _share(sum(_stutters(of_clip) for of_clip in words), len(words)),
+        "unfinished": _share(sum(of_clip[-1] in GO_ON for of_clip in words if of_clip), len(words)),
     }
 
 
@@ -44,6 +54,10 @@ def _distinct(words: Sequence[Sequence[str]], n: int) -> float:
 def _repeats_content_word(words: Sequence[str]) -> bool:
     content = [word for word in words if word not in stop_words()]
     return len(set(content)) < len(content)
+
+
+def _stutters(words: Sequence[str]) -> bool:
+    return any(word == after for word, after in pairwise(words))
 
 
 def _share(part: int, whole: int) -> float:

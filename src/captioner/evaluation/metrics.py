@@ -32,6 +32,8 @@ METRIC_SETS = {
         "distinct_2",
         "mean_length",
         "repeated_content_words",
+        "repeated_words",
+        "unfinished",
     ),
 }
 
