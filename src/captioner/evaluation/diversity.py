@@ -8,7 +8,10 @@ from captioner.text.stop_words import stop_words
 # A sentence goes on after these: of Clotho's 29,645 captions, .1 % end in one of them. Captions of
 # reinforced systems often do: Guo et al., "Improving reinforcement learning based image captioning
 # with natural language prior" (EMNLP 2018).
-GO_ON = frozenset("a an and are as at for from into is of or the to while with".split())
+GO_ON = {
+    "a", "an", "and", "are", "as", "at", "for", "from", "into", "is", "of", "or", "the", "to",
+    "while", "with",
+}  # fmt: skip
 
 
 def diversity(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
