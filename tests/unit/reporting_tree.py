@@ -111,16 +111,32 @@ def write_features(root: Path, clips: str, frontends: dict[str, FrontEnd]) -> di
     }
 
 
-def write_system(root: Path, predictions: dict[str, str], base: float) -> dict:
-    """Write captions and scores; clip i scores `base` + i / 100 in every metric."""
+def write_system(
+    root: Path, predictions: dict[str, str], base: float, *, repeated: float = 0.25
+) -> dict:
+    """Write captions and scores; clip i scores `base` + i / 100 in every metric.
+
+    Metric i scores `base` + i / 1000 + .0004, with an interval from .02 below to .03 above.
+    """
     root.mkdir(parents=True)
     with (root / "evaluation.csv").open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream).writerows([("file_name", "caption_predicted"), *predictions.items()])
     scores = [base + i / 100 for i in range(len(predictions))]
     columns = {"file_name": list(predictions), **dict.fromkeys(METRICS, scores)}
     pq.write_table(pa.table(columns), root / "scores.parquet")
+    values = {metric: base + i / 1000 + 0.0004 for i, metric in enumerate(METRICS)}
     found = {
-        "metrics": {metric: base + i / 1000 + 0.0004 for i, metric in enumerate(METRICS)},
+        "metrics": values,
+        "intervals": {metric: [value - 0.02, value + 0.03] for metric, value in values.items()},
+        "confidence": 0.95,
+        "diversity": {
+            "vocabulary_size": 40.0,
+            "vocabulary_coverage": 0.125,
+            "distinct_1": 0.5,
+            "distinct_2": 0.75,
+            "mean_length": 8.25,
+            "repeated_content_words": repeated,
+        },
         "n_clips": len(predictions),
         "empty_predictions": [name for name, said in predictions.items() if not said],
         "versions": {"pycocoevalcap": "1.2"},
@@ -241,7 +257,7 @@ def write_tree(root: Path, wavs: list[Path] | None = None, captions: Any = None)
         },
         "config": {
             "corpora": {"tiny": {"expected": {"duration_s": [0.5, 30], "caption_words": [8, 20]}}},
-            "systems": ["small"],
+            "systems": {"small": {"start": None, "pretrained": {}}},
             "note": "</code><script>x</script>",
         },
         "notes": ["The demo cuts the corpus to 4 clips."],

@@ -1,7 +1,9 @@
 """Figures and spectrograms: what they show, in the page's own colours."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,10 +11,7 @@ import soundfile
 from PIL import Image
 
 from captioner.reporting.examples import write_mp3, write_spectrogram
-from captioner.reporting.figures import Training, histogram_figure, learning_figures, spider_figure
-from captioner.reporting.loading import History, read_history
-
-NAN = float("nan")
+from captioner.reporting.figures import Bar, histogram_figure, spider_figure
 
 
 def texts(svg: str) -> list[str]:
@@ -23,9 +22,18 @@ def ids(svg: str) -> list[str]:
     return [e.attrib["id"] for e in ElementTree.fromstring(svg).iter() if "id" in e.attrib]
 
 
+def bar(label: str, value: float = 0.1, kind: str = "system", **more: Any) -> Bar:
+    return Bar(label, value, kind, **more)
+
+
 def test_bars_carry_names_and_numbers_and_follow_the_page() -> None:
     labels = ["A <b> & $x$", "Typical", "Published"]
-    figure = spider_figure(labels, [0.2964, 0.05, 0.051], ["system", "trivial", "published"], "p")
+    bars = [
+        bar(labels[0], 0.2964),
+        bar(labels[1], 0.05, "trivial"),
+        bar(labels[2], 0.051, "published"),
+    ]
+    figure = spider_figure(bars, "p")
     assert {*labels, "0.296", "0.050", "0.051"} <= set(texts(figure.svg))
     for colour in ("currentColor", "var(--rule)", "var(--series-0)", "var(--series-4)"):
         assert colour in figure.svg
@@ -33,41 +41,24 @@ def test_bars_carry_names_and_numbers_and_follow_the_page() -> None:
     assert "width=" not in figure.svg.split(">")[0]
     root = ElementTree.fromstring(figure.svg)
     assert "A <b> & $x$ 0.296" in root.attrib["aria-label"]
+    assert figure.caption == (
+        "SPIDEr, the mean of CIDEr and SPICE (blue: system, orange: trivial, green: published)."
+    )
+
+
+def test_bars_with_intervals_and_seeds_say_so() -> None:
+    bars = [bar("A", 0.3, interval=(0.2, 0.9), seeds=(0.25, 0.35)), bar("B", 0.2)]
+    figure = spider_figure(bars, "p")
+    assert figure.caption.endswith("Lines: the intervals of the table. Circles: single seeds.")
+    ticks = [float(text) for text in texts(figure.svg) if re.fullmatch(r"\d\.\d+", text)]
+    assert max(ticks) >= 0.8, "the axis has room for the interval"
 
 
 def test_ids_are_unique_among_figures_and_references_hold() -> None:
-    one, two = (spider_figure(["A"], [0.1], ["system"], name).svg for name in ("one", "two"))
+    one, two = (spider_figure([bar("A")], name).svg for name in ("one", "two"))
     assert not set(ids(one)) & set(ids(two))
     for part in one.split("url(#")[1:]:
         assert part.split(")")[0] in ids(one)
-
-
-def test_learning_curves_mark_the_best_epoch() -> None:
-    history = History([1, 2, 3], [3.0, 2.0, 1.0], [3.5, 2.5, 2.75], [1e-3] * 3, [4.0] * 3)
-    loss, rate, time = learning_figures("Small", [Training(1, history, 2)], "x")
-    assert loss.caption == "Seed 1: 3 epochs, best (ring) epoch 2, validation loss 2.500."
-    assert {"training", "validation", "epoch", "loss (nats per token)"} <= set(texts(loss.svg))
-    assert "wall time (s)" in texts(time.svg)
-    assert "learning rate" in texts(rate.svg)
-    two = learning_figures("Small", [Training(s, history, None) for s in (1, 2)], "x")[0]
-    assert {"training, seed 1", "validation, seed 2"} <= set(texts(two.svg))
-    assert two.caption == "Seed 1: 3 epochs. Seed 2: 3 epochs."
-
-
-def test_training_without_validation_has_one_curve() -> None:
-    history = History([1, 2], [3.0, 2.0], [NAN, NAN], [1e-3] * 2, [4.0] * 2)
-    loss = learning_figures("Small", [Training(1, history, 2)], "x")[0]
-    assert "validation" not in texts(loss.svg)
-    assert "training" in texts(loss.svg)
-
-
-def test_history_with_empty_cells(tmp_path: Path) -> None:
-    path = tmp_path / "history.csv"
-    header = "epoch,training_loss,validation_loss,learning_rate,seconds,clips_per_s,gradient_norm"
-    path.write_text(f"{header}\n1,3.5,,0.001,2.5,10,\n")
-    history = read_history(path)
-    assert (history.epoch, history.training_loss) == ([1], [3.5])
-    assert np.isnan(history.validation_loss[0])
 
 
 def test_histograms_leave_out_empty_splits() -> None:

@@ -14,6 +14,7 @@ from reporting_tree import FAULT, HOSTILE, METRICS, ODD_NAMES, write_tree
 from captioner.errors import InputError
 from captioner.reporting.content import ReportContent
 from captioner.reporting.report import build_report
+from captioner.reporting.scores import interval_text
 from captioner.store.shards import FeatureStore
 
 VOID = {"meta", "link", "img", "br", "input"}
@@ -83,30 +84,62 @@ def page(tree: tuple[dict[str, Any], Path]) -> Page:
     return Page((tree[1] / "index.html").read_text(encoding="utf-8"))
 
 
-def test_score_table_has_the_numbers_of_the_files(tree: Any, page: Page) -> None:
+def test_score_table_has_means_over_seeds_of_the_numbers_of_the_files(
+    tree: Any, page: Page
+) -> None:
     content, _ = tree
     header, *rows = page.table("Scores on the split evaluation")
     names = "BLEU-1 BLEU-2 BLEU-3 BLEU-4 ROUGE-L METEOR CIDEr SPICE SPIDEr"
     assert " ".join(header[3:12]) == names
-    assert len(rows) == 4
-    for row, system in zip(rows, content["systems"], strict=False):
-        found = json.loads(Path(system["scores"]["evaluation"]["json"]).read_text())
-        expected = [f"{found['metrics'][metric]:.3f}" for metric in METRICS]
-        assert [cell.removesuffix(" (best)") for cell in row[3:12]] == expected
-        assert row[12] == "4"
     assert [row[0] for row in rows] == [
-        "Small Transformer, seed 1",
-        "Small Transformer, seed 2",
+        "Small Transformer",
         "Typical caption trivial",
         "DCASE 2021 baseline published",
     ]
-    assert [cell.endswith("(best)") for cell in rows[0][3:12]] == [True] * 9
-    assert not any("best" in cell for row in rows[1:] for cell in row)
-    assert rows[0][1:3] == ["beam3", "1"]
-    assert rows[2][1:3] == ["–", "–"]
-    assert [row[13] for row in rows] == ["0", "1", "0", "–"]
+    paths = [Path(system["scores"]["evaluation"]["json"]) for system in content["systems"]]
+    small, other, typical = (json.loads(path.read_text())["metrics"] for path in paths)
+    for cell, metric in zip(rows[0][3:12], METRICS, strict=True):
+        mean = (small[metric] + other[metric]) / 2
+        half = 12.7062 * abs(small[metric] - other[metric]) / 2  # Student's t of 1 degree: .975
+        low, high = interval_text((mean - half, mean + half)).split("–")
+        assert cell == f"{mean:.3f} (best), interval {low}–{high}"
+    for cell, metric in zip(rows[1][3:12], METRICS, strict=True):
+        low, high = interval_text((typical[metric] - 0.02, typical[metric] + 0.03)).split("–")
+        assert cell == f"{typical[metric]:.3f}, interval {low}–{high}"
+    assert [row[1:3] for row in rows] == [["beam3", "1, 2"], ["–", "–"], ["–", "–"]]
+    assert [row[12:] for row in rows] == [["4", "1"], ["4", "0"], ["1 045", "–"]]
     published = ["0.378", "0.119", "0.050", "0.017", "0.263", "0.078", "0.075", "0.028", "0.051"]
-    assert rows[3][3:12] == published
+    assert rows[2][3:12] == published
+    (caption,) = [text for text in page.tables if text.startswith("Scores on the split evaluation")]
+    assert "of 2 seeds, the mean and its 95 % Student's t interval over seeds" in caption
+    assert "bootstrap over clips" in caption
+
+
+def test_each_seed_has_a_row_of_its_own(tree: Any, page: Page) -> None:
+    content, _ = tree
+    _, *rows = page.table("Each seed by itself")
+    for row, system in zip(rows, content["systems"][:2], strict=True):
+        found = json.loads(Path(system["scores"]["evaluation"]["json"]).read_text())["metrics"]
+        assert row[:3] == ["Small Transformer", "beam3", str(system["seed"])]
+        assert [cell.split(",")[0] for cell in row[3:12]] == [f"{found[m]:.3f}" for m in METRICS]
+        assert all("interval" in cell for cell in row[3:12])
+    assert [row[12] for row in rows] == ["0", "1"]
+
+
+def test_fluency_stands_beside_spider(page: Page) -> None:
+    header, *rows = page.table("Fluency and variety of the captions on evaluation")
+    assert header[2:] == [
+        "SPIDEr",
+        "Repeated content word % of captions",
+        "Caption length words, mean",
+        "Vocabulary distinct words",
+        "Coverage % of the references' words",
+        "Distinct word pairs % of pairs",
+    ]
+    assert rows == [
+        ["Small Transformer", "beam3", "0.258", "25.0%", "8.2", "40", "12.5%", "75.0%"],
+        ["Typical caption trivial", "–", "0.058", "25.0%", "8.2", "40", "12.5%", "75.0%"],
+    ]
 
 
 def test_empty_predictions_are_named(page: Page) -> None:
@@ -154,12 +187,13 @@ def test_audio_and_spectrograms_can_be_opened(tree: Any, page: Page) -> None:
 def test_examples_show_every_system_and_all_references(page: Page) -> None:
     rows = page.tables["Captions of the systems"]
     assert rows.count(["System", "Caption", "SPIDEr"]) == 4
-    assert rows[1:4] == [
+    assert rows[1:3] == [
         ["Small Transformer, seed 1", "a <i>good</i> caption 0", "0.300"],
-        ["Small Transformer, seed 2", "a <i>good</i> caption 0", "0.200"],
         ["Typical caption", "a dog barks", "0.050"],
     ]
-    assert ["Small Transformer, seed 2", "empty", "0.210"] in rows
+    others = page.tables["Captions of the other seeds"]
+    assert others.count(["System", "Caption", "SPIDEr"]) == 4
+    assert ["Small Transformer, seed 2", "empty", "0.210"] in others
     assert [len(ol.split("reference")) for ol in page.texts["ol"]] == [5] * 4
 
 
@@ -180,14 +214,19 @@ def test_data_cost_and_provenance(tree: Any, page: Page) -> None:
         "2 min 20 s",
         "812",
     ]
-    assert page.table("Size")[1][2] == "1\u202f234\u202f567".replace("\u202f", " ")
+    assert page.table("Size of the systems")[1] == [
+        *("Small Transformer", "conv_transformer", "1 234 567"),
+        *("2", "12", "2.5 s", "10", "1 min 00 s"),
+    ]
     trained = page.table("What each system was trained on")
     sources = (
         "tiny, development, 4 clips, weight 1, task token <tiny>"
         "macs, full, 3928 clips, 2 left out as also held out, weight 0.5, task token <macs>"
     )
-    assert trained[1][1:4] == ["1", sources, "logmel-dcase"]
-    assert trained[3][2] == "trivial: no training"
+    assert trained[1][1:5] == ["1, 2", sources, "random weights", "logmel-dcase"]
+    folders = "".join(system["model"] for system in content["systems"][:2])
+    assert trained[1][5] == f"2 folders{folders}"
+    assert trained[2][2] == "trivial: no training"
     assert page.table("Vocabularies")[1][1:3] == ["3", "tiny, development"]
     assert ["torch", "2.15"] in page.table("Versions")
     assert any(content["commit"] == text for text in page.texts["code"])
@@ -295,7 +334,7 @@ def test_content_without_front_ends_and_leakage_as_before(tree: Any, tmp_path: P
 def test_learning_has_a_row_per_seed_and_pictures_with_names(page: Page) -> None:
     _, first, second = page.table("Trainings")
     best = 4 / 9 + 0.05 * 9
-    expected = ["Small Transformer", "1", "12", "9", f"{best + 0.02:.3f}", "2.5 s", "30 s"]
+    expected = ["Small Transformer", "1", "12", "9", f"{best + 0.02:.3f}", "10", "2.5 s", "30 s"]
     assert first == expected
     assert second[4] == f"{best + 0.04:.3f}"
     drawings = page.all("svg")
@@ -358,7 +397,7 @@ def test_corpus_that_is_not_clotho_has_no_published_row(tree: Any, tmp_path: Pat
     corpus = {**content["corpus"], "clotho": False, "synthetic": False}
     build_report({**content, "frontends": {}, "corpus": corpus, "notes": []}, tmp_path / "report")
     page = Page((tmp_path / "report/index.html").read_text(encoding="utf-8"))
-    assert len(page.table("Scores on the split evaluation")) == 1 + 3
+    assert len(page.table("Scores on the split evaluation")) == 1 + 2
     assert "synthetic" not in " ".join(page.texts["h1"] + page.texts["title"] + page.texts["p"])
     assert not page.all("aside")
 

@@ -1,70 +1,20 @@
-"""The tables of the report and the text table of the terminal."""
+"""Names of rows, the content of a report, costs, and how values are written for people."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-from reporting_tree import write_system
 
-from captioner.reporting.content import ReportContent, ScoreFiles, System, system_labels
+from captioner.reporting.content import ReportContent, System, system_labels, system_titles
 from captioner.reporting.examples import choose
 from captioner.reporting.loading import read_costs
 from captioner.reporting.tables import (
     duration_text,
     licence_text,
     phrase,
-    score_rows,
-    score_table,
+    rate_text,
     source_text,
 )
-
-
-def row(root: Path, name: str, base: float, **changes: object) -> dict:
-    system = {"name": name, "title": name.title(), "seed": 1, "decoding": "greedy"}
-    return {**system, **write_system(root / name, {"a.wav": "a dog"}, base), **changes}
-
-
-def test_score_table_in_a_terminal(tmp_path: Path) -> None:
-    systems = [
-        row(tmp_path, "good", 0.25),
-        row(tmp_path, "typical", 0.1, trivial=True),
-    ]
-    lines = score_table(systems, clotho=True).splitlines()
-    assert lines[0].split()[2:] == [
-        "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "METEOR", "CIDEr", "SPICE", "SPIDEr",
-        "Clips",
-    ]  # fmt: skip
-    assert lines[2].split() == ["Good", *[f"{0.2504 + i / 1000:.3f}*" for i in range(9)], "1"]
-    assert lines[3].startswith("Typical [trivial]")
-    assert lines[4].startswith("DCASE 2021 baseline [published]")
-    assert lines[4].split()[-2:] == ["0.051", "1045"]
-    assert "published" not in score_table(systems)
-    assert len({line.rindex("0.") for line in lines[2:]}) == 1, "columns are aligned"
-
-
-def test_ties_are_all_best_and_unscored_systems_have_no_row(tmp_path: Path) -> None:
-    systems = [
-        System.from_dict(row(tmp_path, "one", 0.25)),
-        System.from_dict(row(tmp_path, "two", 0.25)),
-        System("three", "Three", 1, "greedy"),
-    ]
-    rows = score_rows(systems, "evaluation")
-    assert [found.label for found in rows] == ["One", "Two"]
-    assert all(len(found.best) == 9 for found in rows)
-    assert score_rows(systems, "validation", clotho=True) == []
-
-
-def test_people_have_a_row_and_are_not_the_best(tmp_path: Path) -> None:
-    """Their scores come after the systems', before the published ones, and win no column."""
-    systems = [System.from_dict(row(tmp_path, "good", 0.25))]
-    people = write_system(tmp_path / "people", {"a.wav": "a dog", "b.wav": "a cat"}, 0.75)
-    ceiling = {"evaluation": ScoreFiles.from_dict(people["scores"]["evaluation"])}
-    rows = score_rows(systems, "evaluation", clotho=True, ceiling=ceiling)
-    assert [found.kind for found in rows] == ["system", "people", "published"]
-    assert rows[1].metrics["spider"] == pytest.approx(0.7584) and rows[1].n_clips == 2
-    assert not rows[1].best and len(rows[0].best) == 9
-    assert "[people]" in score_table(systems, ceiling=ceiling)
-    assert len(score_rows(systems, "validation", ceiling=ceiling)) == 0
 
 
 @pytest.mark.parametrize("seed, decoding, expected", [
@@ -76,6 +26,17 @@ def test_people_have_a_row_and_are_not_the_best(tmp_path: Path) -> None:
 def test_labels_name_what_differs(seed: int, decoding: str, expected: list[str]) -> None:
     systems = [System("a", "A", 1, "greedy"), System("a", "A", seed, decoding)]
     assert system_labels(systems) == expected
+
+
+def test_systems_of_one_title_are_told_apart_by_their_names() -> None:
+    """Variants of a named system (`as:`) have its title unless they set their own."""
+    systems = [
+        System("a", "A", 1, "greedy"),
+        System("b", "A", 1, "greedy"),
+        System("c", "C", 1, ""),
+    ]
+    assert system_titles(systems) == {"a": "A (a)", "b": "A (b)", "c": "C"}
+    assert system_labels(systems) == ["A (a)", "A (b)", "C"]
 
 
 def test_unknown_key_of_the_content_is_refused() -> None:
@@ -118,6 +79,14 @@ def test_costs_are_summed_per_rule(tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_durations_for_people(seconds: float, expected: str) -> None:
     assert duration_text(seconds) == expected
+
+
+@pytest.mark.parametrize("per_second, expected", [
+    (0.384, "0.38"), (7.24, "7.2"), (9.96, "10"), (41.6, "42"), (412.3, "412"),
+    (12650.4, "12\u202f650"),
+])  # fmt: skip
+def test_rates_for_people(per_second: float, expected: str) -> None:
+    assert rate_text(per_second) == expected
 
 
 def test_training_sources_are_told_with_weight_and_token() -> None:

@@ -62,7 +62,7 @@ class FrontEndFiles:
 
 @dataclass(frozen=True)
 class System:
-    """One row of the score table: a system, the seed that it was trained from and a decoding."""
+    """One run: a system, the seed that it was trained from and a decoding."""
 
     name: str
     title: str
@@ -73,6 +73,7 @@ class System:
     history: Path | None = None  # the CSV of the training, one row per epoch
     captions: Mapping[str, Path] = field(default_factory=dict)  # CSV by split
     scores: Mapping[str, ScoreFiles] = field(default_factory=dict)  # by split
+    unscored: Mapping[str, str] = field(default_factory=dict)  # split -> why it is not scored there
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> "System":
@@ -93,7 +94,7 @@ class ReportContent:
     corpus: Corpus
     config: Mapping[str, Any]  # as resolved: every default filled in
     splits: Mapping[str, SplitFiles]
-    systems: Sequence[System]  # in the order of the score table
+    systems: Sequence[System]  # every run, in the order of the score table
     notes: Sequence[str] = ()  # what a reader must know first, e.g. what the demo cut
     frontends: Mapping[str, FrontEndFiles] = field(default_factory=dict)  # by name
     leakage: Mapping[str, Path] = field(default_factory=dict)  # JSON by training source
@@ -140,16 +141,59 @@ class ReportContent:
         """The splits that at least one system was scored on, in the order of `splits`."""
         return [name for name in self.splits if any(name in s.scores for s in self.systems)]
 
+    def settings(self, system: str) -> Mapping[str, Any]:
+        """Give the resolved settings of a system; nothing for one that the config does not have."""
+        found: Mapping[str, Any] = self.config.get("systems", {}).get(system, {})
+        return found
+
+    def members(self, system: str) -> list[tuple[str, int]]:
+        """Give the members of an ensemble, system and seed; nothing for a single system."""
+        return [(m["system"], m["seed"]) for m in self.settings(system).get("members") or ()]
+
+    def groups(self) -> list["Group"]:
+        """Gather the runs that differ in nothing but the seed, in the order of the runs."""
+        runs: dict[tuple[str, str], list[System]] = {}
+        for run in self.systems:
+            runs.setdefault((run.name, run.decoding), []).append(run)
+        return [
+            Group(_label(found[0], self.systems), sorted(found, key=lambda run: run.seed))
+            for found in runs.values()
+        ]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A system with a decoding: one row of the score table, whatever the number of seeds."""
+
+    label: str
+    runs: Sequence[System]  # one per seed, in the order of the seeds
+
+    @property
+    def first(self) -> System:
+        """The run of the first seed."""
+        return self.runs[0]
+
+
+def system_titles(systems: Sequence[System]) -> dict[str, str]:
+    """Name every system once: by its title, and by its name too where another has that title."""
+    titles = {system.name: system.title for system in systems}
+    return {
+        name: f"{title} ({name})" if list(titles.values()).count(title) > 1 else title
+        for name, title in titles.items()
+    }
+
 
 def system_labels(systems: Sequence[System]) -> list[str]:
-    """Name every row: the title, with seed and decoding only where they tell rows apart."""
+    """Name every run: the title, with seed and decoding only where they tell runs apart."""
     labels = []
     for system in systems:
-        same = [other for other in systems if other.name == system.name]
-        parts = [system.title]
-        if len({other.seed for other in same}) > 1:
-            parts.append(f"seed {system.seed}")
-        if len({other.decoding for other in same}) > 1:
-            parts.append(system.decoding)
-        labels.append(", ".join(parts))
+        seeds = {other.seed for other in systems if other.name == system.name}
+        seed = f"seed {system.seed}" if len(seeds) > 1 else ""
+        labels.append(_label(system, systems, seed))
     return labels
+
+
+def _label(system: System, systems: Sequence[System], seed: str = "") -> str:
+    decodings = {other.decoding for other in systems if other.name == system.name}
+    decoding = system.decoding if len(decodings) > 1 else ""
+    return ", ".join(filter(None, [system_titles(systems)[system.name], seed, decoding]))

@@ -38,6 +38,7 @@ class Prediction:
     caption: str
     spider: float
     trivial: bool
+    first: bool  # of the system's first seed: shown at once, the others on demand
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,17 @@ METRICS = {  # key in the score files -> name in print, in the challenge's order
 }
 
 
+FLUENCY = (  # values of captions as a set that the report shows, where the scores have them
+    "fluency_error_rate",
+    "repeated_content_words",
+    "repeated_words",
+    "mean_length",
+    "vocabulary_size",
+    "vocabulary_coverage",
+    "distinct_2",
+)
+
+
 @dataclass(frozen=True)
 class Scores:
     """The scores of one system on one split."""
@@ -32,7 +43,8 @@ class Scores:
     metrics: dict[str, float]  # the nine of `METRICS`, of the whole split
     n_clips: int
     empty_predictions: list[str]  # file names
-    versions: dict[str, str]
+    intervals: dict[str, tuple[float, float]]  # by metric; empty in scores made without them
+    fluency: dict[str, float]  # values of the captions as a set, by the keys of `FLUENCY`
 
 
 @dataclass(frozen=True)
@@ -42,8 +54,12 @@ class History:
     epoch: list[int]
     training_loss: list[float]
     validation_loss: list[float]
+    validation_cider: list[float]
+    validation_spider: list[float]
+    reward: list[float]  # of reinforcement
     learning_rate: list[float]
     seconds: list[float]
+    clips_per_s: list[float]  # in training
 
 
 @dataclass(frozen=True)
@@ -71,8 +87,18 @@ def read_scores(path: Path) -> Scores:
             f"{path}: no score {', '.join(missing)}; found {', '.join(found['metrics']) or 'none'}."
             f" A report needs all of {', '.join(METRICS)}: remove the file and evaluate again."
         )
-    metrics = {metric: float(found["metrics"][metric]) for metric in METRICS}
-    return Scores(metrics, found["n_clips"], found["empty_predictions"], found["versions"])
+    of_set = {**found.get("diversity", {}), **found}
+    return Scores(
+        metrics={metric: float(found["metrics"][metric]) for metric in METRICS},
+        n_clips=found["n_clips"],
+        empty_predictions=found["empty_predictions"],
+        intervals={
+            metric: (low, high)
+            for metric, (low, high) in found.get("intervals", {}).items()
+            if metric in METRICS
+        },
+        fluency={key: of_set[key] for key in FLUENCY if key in of_set},
+    )
 
 
 def read_clip_scores(files: ScoreFiles, metric: str) -> dict[str, float]:
@@ -82,20 +108,15 @@ def read_clip_scores(files: ScoreFiles, metric: str) -> dict[str, float]:
 
 
 def read_history(path: Path) -> History:
-    """Read the history of a training; an empty cell is NaN."""
+    """Read the history of a training; an empty cell, or one of a column not there, is NaN."""
     with path.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
 
     def column(name: str) -> list[float]:
-        return [float(row[name] or "nan") for row in rows]
+        return [float(row.get(name) or "nan") for row in rows]
 
-    return History(
-        epoch=[int(row["epoch"]) for row in rows],
-        training_loss=column("training_loss"),
-        validation_loss=column("validation_loss"),
-        learning_rate=column("learning_rate"),
-        seconds=column("seconds"),
-    )
+    columns = {found.name: column(found.name) for found in fields(History) if found.name != "epoch"}
+    return History(epoch=[int(row["epoch"]) for row in rows], **columns)
 
 
 def read_model(folder: Path) -> dict[str, Any]:

@@ -13,25 +13,33 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from captioner.evaluation.tables import read_predictions
 from captioner.job import atomic_path
 from captioner.reporting import data, loading
-from captioner.reporting.content import ReportContent, System, system_labels
+from captioner.reporting.content import ReportContent, system_labels, system_titles
 from captioner.reporting.data import Tables
 from captioner.reporting.examples import Example, Prediction, choose, write_examples
-from captioner.reporting.figures import (
-    Figure,
-    Training,
-    learning_figures,
-    spider_figure,
+from captioner.reporting.figures import Bar, Figure, spider_figure
+from captioner.reporting.learning import (
+    at_best_columns,
+    learned,
+    read_models,
+    read_trainings,
+    sizes,
 )
 from captioner.reporting.loading import METRICS
+from captioner.reporting.provenance import describe
+from captioner.reporting.scores import (
+    ScoreRow,
+    fluency_columns,
+    interval_note,
+    interval_text,
+    score_rows,
+    score_table,
+)
 from captioner.reporting.tables import (
     DCASE_SPLITS,
-    ScoreRow,
     duration_text,
     licence_text,
     phrase,
-    score_rows,
-    score_table,
-    source_text,
+    rate_text,
     split_row,
 )
 from captioner.store.shards import FeatureStore
@@ -44,25 +52,9 @@ class ScoredSplit:
     split: str
     dcase: str
     rows: Sequence[ScoreRow]
+    intervals: str  # of what they are
+    fluency: Mapping[str, tuple[str, str, str]]  # columns: name, unit and format by key
     figure: Figure
-
-
-@dataclass(frozen=True)
-class Learned:
-    """The training of one system, with all its seeds."""
-
-    title: str
-    trainings: Sequence[Training]
-    figures: Sequence[Figure]
-
-
-@dataclass(frozen=True)
-class Described:
-    """A row of the score table with what its model says about itself; None without a model."""
-
-    label: str
-    system: System
-    model: Mapping[str, Any] | None
 
 
 def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> None:
@@ -80,7 +72,8 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
     """
     if not isinstance(content, ReportContent):
         content = ReportContent.from_dict(content)
-    described = _describe(content.systems)
+    models = read_models(content)
+    trainings = read_trainings(content.systems, models)
     tables = {split: Tables.read(files) for split, files in content.splits.items()}
     scored = [_scored(content, split) for split in content.scored_splits]
     with atomic_path(folder) as temporary:
@@ -99,10 +92,10 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
             built=datetime.now(UTC),
             metrics=METRICS,
             scored=scored,
-            learned=_learned(described),
+            at_best=at_best_columns(trainings),
+            learned=learned(system_titles(content.systems), trainings),
             heard=heard,
             dcase=DCASE_SPLITS,
-            labels=system_labels(content.systems),
             examples=examples,
             splits=[split_row(split, t.clips, t.annotations) for split, t in tables.items()],
             histograms=data.histograms(tables, data.expectations(content)),
@@ -114,17 +107,13 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
                 name: loading.read_vocabulary(path) for name, path in content.vocabularies.items()
             },
             costs=loading.read_costs(content.benchmarks),
-            described=described,
+            sizes=sizes(content, models, trainings),
+            described=describe(content, models),
             config=_yaml(content.config),
         )
         (temporary / "index.html").write_text(html, encoding="utf-8")
-        scores = [
-            score_table(
-                content.systems, split, clotho=content.corpus.clotho, ceiling=content.ceiling
-            )
-            for split in content.scored_splits
-        ]
-        (temporary / "scores.txt").write_text("\n".join(scores), encoding="utf-8")
+        texts = [score_table(part.rows, part.split) for part in scored]
+        (temporary / "scores.txt").write_text("\n".join(texts), encoding="utf-8")
 
 
 def _environment() -> Environment:
@@ -138,7 +127,11 @@ def _environment() -> Environment:
     environment.filters["score"] = lambda value: f"{value:.3f}"
     environment.filters["thousands"] = lambda n: f"{n:,}".replace(",", "\u202f")  # thin space
     environment.filters.update(
-        time=duration_text, phrase=phrase, licence=licence_text, source=source_text
+        time=duration_text,
+        rate=rate_text,
+        phrase=phrase,
+        licence=licence_text,
+        interval=interval_text,
     )
     return environment
 
@@ -149,43 +142,27 @@ def _yaml(config: Mapping[str, Any]) -> str:
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _describe(systems: Sequence[System]) -> list[Described]:
-    return [
-        Described(label, system, loading.read_model(system.model) if system.model else None)
-        for label, system in zip(system_labels(systems), systems, strict=True)
-    ]
-
-
 def _scored(content: ReportContent, split: str) -> ScoredSplit:
-    rows = score_rows(content.systems, split, clotho=content.corpus.clotho, ceiling=content.ceiling)
-    figure = spider_figure(
-        [row.label for row in rows],
-        [row.metrics["spider"] for row in rows],
-        [row.kind for row in rows],
-        f"spider-{split}",
-    )
-    return ScoredSplit(split, DCASE_SPLITS.get(split, ""), rows, figure)
-
-
-def _learned(described: Sequence[Described]) -> list[Learned]:
-    """Gather the trainings of each system; a training with several decodings counts once."""
-    trainings: dict[str, dict[int, Training]] = {}
-    titles = {}
-    for row in described:
-        if row.system.history is not None:
-            history = loading.read_history(row.system.history)
-            best = row.model["best"]["epoch"] if row.model else None
-            seeds = trainings.setdefault(row.system.name, {})
-            seeds[row.system.seed] = Training(row.system.seed, history, best)
-            titles[row.system.name] = row.system.title
-    return [
-        Learned(
-            titles[name],
-            list(seeds.values()),
-            learning_figures(titles[name], list(seeds.values()), f"learning-{i}"),
+    rows = score_rows(content, split)
+    bars = [
+        Bar(
+            row.label,
+            row.metrics["spider"],
+            row.kind,
+            row.intervals.get("spider"),
+            [s.metrics["spider"] for s in row.per_seed.values()] if row.has_several else (),
         )
-        for i, (name, seeds) in enumerate(trainings.items())
+        for row in rows
+        if row.metrics
     ]
+    return ScoredSplit(
+        split=split,
+        dcase=DCASE_SPLITS.get(split, ""),
+        rows=rows,
+        intervals=interval_note(rows),
+        fluency=fluency_columns(rows),
+        figure=spider_figure(bars, f"spider-{split}"),
+    )
 
 
 def _examples(
@@ -197,13 +174,16 @@ def _examples(
 ) -> list[Example]:
     """Choose clips by the mean SPIDEr of the systems that are not trivial (of all, if all are)."""
     predictions: dict[str, list[Prediction]] = {clip.file_name: [] for clip in tables.clips}
+    first = {id(group.first) for group in content.groups()}
     for label, system in zip(system_labels(content.systems), content.systems, strict=True):
         if split not in system.scores or split not in system.captions:
             continue
         captions = read_predictions(system.captions[split])
         spider = loading.read_clip_scores(system.scores[split], "spider")
         for name, score in spider.items():
-            predictions[name].append(Prediction(label, captions[name], score, system.trivial))
+            predictions[name].append(
+                Prediction(label, captions[name], score, system.trivial, id(system) in first)
+            )
     ranking = {name: _ranking_score(found) for name, found in predictions.items() if found}
     chosen = choose(ranking, content.n_examples)
     clips = {clip.file_name: clip for clip in tables.clips}

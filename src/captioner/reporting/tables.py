@@ -1,4 +1,4 @@
-"""The tables of a report: plain rows that the page and the terminal print."""
+"""The table of splits, and how a report writes times, licences and small settings."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from captioner.corpus.tables import Annotation, Clip
-from captioner.reporting.content import ScoreFiles, System, system_labels
-from captioner.reporting.loading import METRICS, read_scores
-from captioner.reporting.published import published_systems
 from captioner.text.normalisation import tokenize
 
 DCASE_SPLITS = {  # our name of a split -> the challenge's
@@ -18,21 +15,6 @@ DCASE_SPLITS = {  # our name of a split -> the challenge's
     "test": "evaluation (Clotho: testing)",
     "analysis": "analysis (2022)",
 }
-
-
-@dataclass(frozen=True)
-class ScoreRow:
-    """One row of the score table."""
-
-    label: str
-    kind: str  # "system", "trivial", "people" or "published"
-    seed: int | None
-    decoding: str
-    n_clips: int
-    metrics: Mapping[str, float]
-    empty_predictions: Sequence[str]  # file names
-    best: frozenset[str]  # metrics in which no other row of this run is higher
-    source: str = ""  # where published scores stand
 
 
 @dataclass(frozen=True)
@@ -46,106 +28,6 @@ class SplitRow:
     n_captions: int
     n_words: int  # running words, by the task page's rule
     n_distinct_words: int
-
-
-PEOPLE = "People, one reference against the others"
-
-
-def score_rows(
-    systems: Sequence[System],
-    split: str,
-    *,
-    clotho: bool = False,
-    ceiling: Mapping[str, ScoreFiles] | None = None,
-) -> list[ScoreRow]:
-    """Read the scores of every system that was scored on `split`.
-
-    Args:
-        systems: all systems of the report, in the order of the table.
-        split: the scored split.
-        clotho: whether published scores on Clotho are comparable; their rows come last.
-        ceiling: the scores of people by split; their row follows the systems'.
-    """
-    scored = [
-        (label, system, read_scores(system.scores[split].json))
-        for label, system in zip(system_labels(systems), systems, strict=True)
-        if split in system.scores
-    ]
-    highest = {
-        metric: max((scores.metrics[metric] for _, _, scores in scored), default=0.0)
-        for metric in METRICS
-    }
-    rows = [
-        ScoreRow(
-            label=label,
-            kind="trivial" if system.trivial else "system",
-            seed=None if system.trivial else system.seed,
-            decoding="" if system.trivial else system.decoding,
-            n_clips=scores.n_clips,
-            metrics=scores.metrics,
-            empty_predictions=scores.empty_predictions,
-            best=frozenset(m for m in METRICS if scores.metrics[m] == highest[m]),
-        )
-        for label, system, scores in scored
-    ]
-    people = []
-    if ceiling and split in ceiling:
-        scores = read_scores(ceiling[split].json)
-        people = [
-            ScoreRow(PEOPLE, "people", None, "", scores.n_clips, scores.metrics, (), frozenset())
-        ]
-    published = [
-        ScoreRow(
-            label=system.title,
-            kind="published",
-            seed=None,
-            decoding="",
-            n_clips=system.n_clips,
-            metrics=system.metrics,
-            empty_predictions=(),
-            best=frozenset(),
-            source=system.source,
-        )
-        for system in published_systems(clotho, split)
-    ]
-    return rows + people + published
-
-
-def score_table(
-    systems: Sequence[System | Mapping[str, Any]],
-    split: str = "evaluation",
-    *,
-    clotho: bool = False,
-    ceiling: Mapping[str, ScoreFiles] | None = None,
-) -> str:
-    """Give the score table as plain text for a terminal; `*` marks the best of each column.
-
-    Args:
-        systems: as in `ReportContent.systems`, or as plain dicts.
-        split: the scored split.
-        clotho: add the published systems on Clotho.
-        ceiling: the scores of people, by split.
-    """
-    typed = [s if isinstance(s, System) else System.from_dict(s) for s in systems]
-    rows = score_rows(typed, split, clotho=clotho, ceiling=ceiling)
-    header = [f"System ({split})", *METRICS.values(), "Clips"]
-    body = [
-        [
-            row.label if row.kind == "system" else f"{row.label} [{row.kind}]",
-            *(f"{row.metrics[m]:.3f}{'*' if m in row.best else ' '}" for m in METRICS),
-            str(row.n_clips),
-        ]
-        for row in rows
-    ]
-    widths = [max(len(line[i]) for line in [header, *body]) for i in range(len(header))]
-
-    def printed(cells: Sequence[str]) -> str:
-        padded = [cells[0].ljust(widths[0])]
-        padded += [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
-        return "  ".join(padded).rstrip()
-
-    rule = "-" * len(printed(header))
-    return "\n".join([printed(header), rule, *map(printed, body)]) + "\n"
 
 
 def split_row(split: str, clips: Sequence[Clip], annotations: Sequence[Annotation]) -> SplitRow:
@@ -173,6 +55,13 @@ def duration_text(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def rate_text(per_second: float) -> str:
+    """Write a rate with the digits that mean something: `0.38`, `7.2`, `412`, `12 650`."""
+    if per_second < 99.5:
+        return f"{per_second:.2g}" if per_second < 9.95 else f"{per_second:.0f}"
+    return f"{per_second:,.0f}".replace(",", "\u202f")
 
 
 def licence_text(url: str) -> str:

@@ -1,0 +1,319 @@
+"""What the section on learning shows: the curves of each system, a row for each training, costs."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import fmean
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from captioner.reporting.content import ReportContent, System, system_titles
+from captioner.reporting.figures import Figure
+from captioner.reporting.loading import History, read_history, read_model
+from captioner.reporting.svg import INK, SERIES, draw
+
+SEED_ALPHA, SEED_WIDTH = 0.5, 1.1  # of the lines of single seeds below their mean
+
+
+@dataclass(frozen=True)
+class Training:
+    """One trained model: its history and the epoch whose weights were kept."""
+
+    seed: int
+    history: History
+    best_epoch: int | None
+
+    def at_best(self, column: str) -> float | None:
+        """Give a value of the epoch that was kept; None where there is none."""
+        if self.best_epoch not in self.history.epoch:
+            return None
+        value = getattr(self.history, column)[self.history.epoch.index(self.best_epoch)]
+        return None if math.isnan(value) else value
+
+    def mean(self, column: str) -> float | None:
+        """Give the mean of a column over the epochs that have it; None where none has."""
+        return _mean(getattr(self.history, column))
+
+    @property
+    def seconds(self) -> float:
+        """The time of all epochs."""
+        return sum(self.history.seconds)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The trainings of one system, one per seed, and their pictures."""
+
+    title: str
+    trainings: Sequence[Training]
+    figures: Sequence[Figure]
+
+
+@dataclass(frozen=True)
+class Size:
+    """What one system weighs and what its trainings cost; None where there is nothing to know."""
+
+    title: str
+    family: str
+    n_parameters: int | None  # of an ensemble, of its members together
+    trainings: Sequence[Training]
+
+    @property
+    def n_epochs(self) -> float | None:
+        """Epochs of a training, the mean over the seeds."""
+        return _mean([len(training.history.epoch) for training in self.trainings])
+
+    @property
+    def epoch_s(self) -> float | None:
+        """Seconds of an epoch, the mean over all epochs of all seeds."""
+        return _mean([value for t in self.trainings for value in t.history.seconds])
+
+    @property
+    def clips_per_s(self) -> float | None:
+        """Clips encoded per second of training, the mean over all epochs of all seeds."""
+        return _mean([value for t in self.trainings for value in t.history.clips_per_s])
+
+    @property
+    def seconds(self) -> float | None:
+        """Time of all trainings together."""
+        return sum(t.seconds for t in self.trainings) if self.trainings else None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One curve of a panel: a column of the history."""
+
+    column: str
+    name: str
+    colour: str
+    style: str = "-"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One drawing of the learning of a system."""
+
+    identifier: str
+    title: str
+    y_label: str
+    curves: Sequence[Curve]
+    from_zero: bool = True
+
+
+LOSS = "loss (nats per token)"
+VALIDATION_LOSS = Curve("validation_loss", "validation", SERIES[1])
+SCORES = Panel(
+    "scores",
+    "Validation scores",
+    "score",
+    [
+        Curve("validation_cider", "CIDEr", SERIES[2]),
+        Curve("validation_spider", "SPIDEr", SERIES[3], "--"),
+    ],
+)
+RATE = Panel("rate", "Learning rate", "learning rate", [Curve("learning_rate", "", INK)])
+TIME = Panel("time", "Time per epoch", "wall time (s)", [Curve("seconds", "", SERIES[2])])
+SUPERVISED = (
+    Panel(
+        "loss",
+        "Loss",
+        LOSS,
+        [Curve("training_loss", "training", SERIES[0], "--"), VALIDATION_LOSS],
+        from_zero=False,
+    ),
+    SCORES,
+    RATE,
+    TIME,
+)
+# The loss of reinforcement is a sum weighted by rewards: not on the scale of the validation's.
+REINFORCED = (
+    Panel("reward", "Reward in training", "reward", [Curve("reward", "", SERIES[0])], False),
+    SCORES,
+    Panel(
+        "policy-loss",
+        "Loss of reinforcement",
+        "loss weighted by rewards",
+        [Curve("training_loss", "", SERIES[0], "--")],
+        from_zero=False,
+    ),
+    Panel("loss", "Validation loss", LOSS, [VALIDATION_LOSS], from_zero=False),
+    RATE,
+    TIME,
+)
+AT_BEST = {  # columns that are told, and ringed in the pictures, at the epoch that was kept
+    "validation_loss": "Validation loss there",
+    "validation_cider": "CIDEr there",
+    "validation_spider": "SPIDEr there",
+}
+
+
+def read_models(content: ReportContent) -> dict[tuple[str, int], dict[str, Any]]:
+    """Read what each model says about itself, by system and seed."""
+    return {
+        (run.name, run.seed): read_model(run.model)
+        for run in content.systems
+        if run.model is not None
+    }
+
+
+def read_trainings(
+    systems: Sequence[System], models: Mapping[tuple[str, int], Mapping[str, Any]]
+) -> dict[str, list[Training]]:
+    """Read the histories by system; a training with several decodings counts once."""
+    found: dict[str, dict[int, Training]] = {}
+    for run in systems:
+        if run.history is not None:
+            best = (models.get((run.name, run.seed), {}).get("best") or {}).get("epoch")
+            seeds = found.setdefault(run.name, {})
+            seeds[run.seed] = Training(run.seed, read_history(run.history), best)
+    return {name: [seeds[seed] for seed in sorted(seeds)] for name, seeds in found.items()}
+
+
+def at_best_columns(trainings: Mapping[str, Sequence[Training]]) -> dict[str, str]:
+    """Give the columns of `AT_BEST` that some training has at the epoch that was kept."""
+    return {
+        column: name
+        for column, name in AT_BEST.items()
+        if any(t.at_best(column) is not None for found in trainings.values() for t in found)
+    }
+
+
+def learned(
+    titles: Mapping[str, str], trainings: Mapping[str, Sequence[Training]]
+) -> list[Learned]:
+    """Draw the trainings of each system; `titles` are of the systems, by name."""
+    return [
+        Learned(titles[name], found, learning_figures(titles[name], found, f"learning-{i}"))
+        for i, (name, found) in enumerate(trainings.items())
+    ]
+
+
+def sizes(
+    content: ReportContent,
+    models: Mapping[tuple[str, int], Mapping[str, Any]],
+    trainings: Mapping[str, Sequence[Training]],
+) -> list[Size]:
+    """Give size and cost of every system that has a model or consists of models."""
+    found = []
+    for name, title in system_titles(content.systems).items():
+        if members := content.members(name):
+            counts = [models.get(member, {}).get("n_parameters") for member in members]
+            n_parameters = None if None in counts else sum(filter(None, counts))
+            found.append(Size(title, f"ensemble of {len(members)}", n_parameters, ()))
+        elif own := [model for (system, _), model in models.items() if system == name]:
+            of_system = trainings.get(name, ())
+            found.append(Size(title, own[0]["family"], own[0]["n_parameters"], of_system))
+    return found
+
+
+def learning_figures(title: str, trainings: Sequence[Training], identifier: str) -> list[Figure]:
+    """Draw what a system's histories hold: losses, scores, rewards, learning rate, time.
+
+    Seeds share the colour of their curve; with several, the bold line is their mean.
+    """
+    reinforced = any(_has(training, "reward") for training in trainings)
+    panels = []
+    for panel in REINFORCED if reinforced else SUPERVISED:
+        curves = [
+            c for c in panel.curves if any(_has(training, c.column) for training in trainings)
+        ]
+        if curves:
+            panels.append((panel, curves))
+    figures: list[Figure] = []
+    for panel, curves in panels:
+        names = " and ".join(curve.name for curve in curves if curve.name)
+        alt = f"{title}: {panel.title.lower()} per epoch{f', {names}' if names else ''}."
+        told = _told(trainings) if not figures else ""
+        svg = draw(
+            partial(_plot, panel=panel, curves=curves, trainings=trainings),
+            f"{identifier}-{panel.identifier}",
+            f"{alt} {told}".strip(),
+        )
+        figures.append(Figure(svg, told))
+    return figures
+
+
+def _plot(axes: Axes, panel: Panel, curves: Sequence[Curve], trainings: Sequence[Training]) -> None:
+    for curve in curves:
+        for training in trainings:
+            alone = len(trainings) == 1
+            _line(
+                axes,
+                training.history.epoch,
+                getattr(training.history, curve.column),
+                curve,
+                label=curve.name if alone else "",
+                alpha=1.0 if alone else SEED_ALPHA,
+                linewidth=1.8 if alone else SEED_WIDTH,
+            )
+        if len(trainings) > 1:
+            epochs, means = _mean_curve(trainings, curve.column)
+            _line(axes, epochs, means, curve, label=curve.name, alpha=1.0, linewidth=2.4)
+    for curve in curves:
+        if curve.column in AT_BEST:
+            for training in trainings:
+                _ring(axes, training, curve.column)
+    if panel.from_zero:
+        axes.set_ylim(bottom=0)
+    if panel is RATE:
+        axes.yaxis.set_major_formatter(lambda rate, _: f"{rate:g}")
+    if any(curve.name for curve in curves):
+        axes.legend()
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    first, last = axes.get_xlim()
+    if last - first < 1:  # one epoch
+        axes.set_xlim(first - 0.5, last + 0.5)
+    axes.set_title(panel.title)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(panel.y_label)
+
+
+def _line(
+    axes: Axes, epochs: Sequence[int], values: Sequence[float], curve: Curve, **how: Any
+) -> None:
+    """Draw a line over the epochs; dots too where it would be too short to be seen."""
+    marker = "o" if len(epochs) < 3 else ""
+    axes.plot(epochs, values, curve.style, marker=marker, markersize=4, color=curve.colour, **how)
+
+
+def _ring(axes: Axes, training: Training, column: str) -> None:
+    """Put a ring on the value of the epoch that was kept."""
+    value = training.at_best(column)
+    if training.best_epoch is not None and value is not None:
+        axes.plot(training.best_epoch, value, "o", markersize=8, mfc="none", mec=INK, mew=1.6)
+
+
+def _mean_curve(trainings: Sequence[Training], column: str) -> tuple[list[int], list[float]]:
+    """Average a column over the seeds, at the epochs that all of them have."""
+    by_epoch = [
+        dict(zip(t.history.epoch, getattr(t.history, column), strict=True)) for t in trainings
+    ]
+    shared = sorted(set.intersection(*map(set, by_epoch)))
+    return shared, [fmean(values[epoch] for values in by_epoch) for epoch in shared]
+
+
+def _told(trainings: Sequence[Training]) -> str:
+    if len(trainings) > 1:
+        return (
+            f"{len(trainings)} seeds: thin lines; bold: their mean, as far as all of them went. "
+            "Rings: the epochs whose weights were kept."
+        )
+    (training,) = trainings
+    said = f"Seed {training.seed}: {len(training.history.epoch)} epochs"
+    if training.best_epoch in training.history.epoch:
+        said += f", best (ring) epoch {training.best_epoch}"
+        if (loss := training.at_best("validation_loss")) is not None:
+            said += f", validation loss {loss:.3f}"
+    return said + "."
+
+
+def _has(training: Training, column: str) -> bool:
+    return not all(math.isnan(value) for value in getattr(training.history, column))
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    known = [value for value in values if not math.isnan(value)]
+    return fmean(known) if known else None
