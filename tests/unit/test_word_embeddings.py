@@ -16,7 +16,8 @@ from safetensors.numpy import load_file
 from captioner.errors import InputError
 from captioner.text.vocabulary import build_vocabulary
 from captioner.text.word_embeddings import word2vec
-from captioner.text.word_embeddings.vectors import SOURCES, WordVectors, embed_words
+from captioner.text.word_embeddings.sources import SOURCES
+from captioner.text.word_embeddings.vectors import WordVectors, embed_words
 
 CAPTIONS = [
     "A dog barks, and a bird sings.",

@@ -23,6 +23,7 @@ from captioner.evaluation.java import SPICE_JARS
 from captioner.models.registry import FAMILIES
 from captioner.plan import Plan
 from captioner.source import source_digest as digest_of_source
+from captioner.text.word_embeddings.sources import SOURCES as WORD_VECTORS
 
 JAVA_TOOLS = [f"resources/java/{jar.file_name}" for jar in SPICE_JARS]
 GPUS = int(shutil.which("nvidia-smi") is not None)
@@ -108,6 +109,12 @@ def training_settings(wildcards):
     return {k: v for k, v in SYSTEMS[wildcards.system].items() if k not in unused}
 
 
+def published_settings(wildcards):
+    """What the model of published weights is made by."""
+    used = ("family", "frontends", "vocabulary", "model", "weights")
+    return {key: SYSTEMS[wildcards.system][key] for key in used}
+
+
 # Files: one function per artefact.
 
 
@@ -145,6 +152,11 @@ def system_shards(split=None):
     return paths
 
 
+def any_shards(wildcards):
+    """Front-end -> one of its shards, which tells its settings and dims, of the wildcard's system."""
+    return {f: PLAN.shards(C, EXAMPLES, f)[0] for f in SYSTEMS[wildcards.system]["frontends"]}
+
+
 def generated_registry(wildcards):
     """Input function: the registry that a job makes together with the files it names."""
     registry = PLAN.registry(wildcards.key, wildcards.file)
@@ -171,8 +183,36 @@ def other_tables(kind, wildcards):
 
 
 def vocabulary_corpora(wildcards):
-    """The corpora whose development captions a vocabulary is counted on."""
-    return config["vocabularies"][wildcards.vocabulary]["corpora"] or [C]
+    """The corpora whose development captions a vocabulary, or that of a system, is counted on."""
+    name = wildcards.get("vocabulary") or SYSTEMS[wildcards.system]["vocabulary"]
+    return config["vocabularies"][name]["corpora"] or [C]
+
+
+def vocabulary_file(wildcards):
+    """Input function: the vocabulary of a system."""
+    return f"results/{wildcards.corpus}/vocabulary/{SYSTEMS[wildcards.system]['vocabulary']}.json"
+
+
+def word_vectors_settings(wildcards):
+    """What makes a system's word vectors; whether they are frozen is its training's."""
+    settings = SYSTEMS[wildcards.system]["word_embeddings"]
+    return {key: value for key, value in settings.items() if key != "frozen"}
+
+
+def word_vectors_sources(wildcards):
+    """Input function: what word vectors are learned from, or the files that hold them."""
+    settings = word_vectors_settings(wildcards)
+    if settings["source"] == "word2vec":
+        corpora = vocabulary_corpora(wildcards)
+        return {"annotations": [PLAN.table("annotations", c, "development") for c in corpora]}
+    path = Path(settings["path"])
+    if settings["source"] == "bert":  # a folder, or a name on the hub
+        return {"files": sorted(map(str, path.glob("*")))} if path.is_dir() else {}
+    return {"files": str(path)}
+
+
+def word_vectors_module(wildcards):
+    return [WORD_VECTORS[SYSTEMS[wildcards.system]["word_embeddings"]["source"]]]
 
 
 def runs():

@@ -1,4 +1,4 @@
-"""Vocabularies, counted on development captions only."""
+"""Vocabularies and the vectors of their words: of captions, development captions only."""
 
 
 rule build_vocabulary:
@@ -29,3 +29,31 @@ rule build_vocabulary:
         "Vocabulary {wildcards.vocabulary}"
     script:
         "../scripts/build_vocabulary.py"
+
+
+rule embed_words:
+    input:
+        unpack(word_vectors_sources),
+        vocabulary=vocabulary_file,
+    output:
+        vectors="results/{corpus}/word_embeddings/{system}.safetensors",
+    log:
+        "results/{corpus}/logs/embed_words/{system}.log",
+    benchmark:
+        "results/{corpus}/benchmarks/embed_words/{system}.tsv"
+    conda:
+        "../../envs/captioner.yaml"
+    threads: 1  # word2vec with several threads differs from run to run
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,  # files are streamed; a BERT has 1.3 GB
+    params:
+        settings=word_vectors_settings,
+        code=source_digest(
+            "embed_words",
+            "results/{corpus}/word_embeddings/{system}.safetensors",
+            word_vectors_module,
+        ),
+    message:
+        "Word vectors of {wildcards.system}"
+    script:
+        "../scripts/embed_words.py"

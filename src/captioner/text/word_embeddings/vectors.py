@@ -1,4 +1,4 @@
-"""Vectors of a vocabulary's words, as a file; where they come from, by name."""
+"""Vectors of a vocabulary's words, made by one of the sources and kept in a file."""
 
 import importlib
 import logging
@@ -13,14 +13,7 @@ from numpy.typing import NDArray
 from captioner.errors import InputError
 from captioner.job import atomic_path
 from captioner.text.vocabulary import Vocabulary
-
-# Named by strings and imported late, so that an edit of one source touches no other. Each has
-# `embed(vocabulary, captions, **settings) -> WordVectors`.
-SOURCES = {
-    "word2vec": "captioner.text.word_embeddings.word2vec",
-    "file": "captioner.text.word_embeddings.files",
-    "bert": "captioner.text.word_embeddings.bert",
-}
+from captioner.text.word_embeddings.sources import SOURCES
 
 log = logging.getLogger(__name__)
 
