@@ -19,12 +19,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.signal
+import torch
 import yaml
 
 from captioner.audio.frontends import Heard, build_frontend
 from captioner.store.schema import DTYPES, ShardMetadata
 from captioner.store.shards import FeatureStore
-from captioner.store.stream import InMemoryStore, random_epoch, stream_epoch
 from captioner.store.writing import open_shard
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -32,7 +32,6 @@ SAMPLE_RATE_HZ = 44100
 N_RECORDINGS = 20  # of 60 s; clips are excerpts of them
 N_MELS = 64
 N_SHARDS = 2
-BUFFER_BYTES = 64 * 2**20
 
 
 class Layout(NamedTuple):
@@ -73,6 +72,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=500, help="Clotho-like (default 500)")
     parser.add_argument("--repeats", type=int, default=3, help="the fastest counts (default 3)")
     arguments = parser.parse_args()
+    torch.set_num_threads(1)
     clips = make_clips(arguments.clips)
     n_mb = sum(clip.nbytes for clip in clips) / 1e6
     print(
@@ -215,20 +215,36 @@ def write_shards(folder: Path, clips: list[np.ndarray], dtype: str) -> list[Path
 
 def readers(paths: list[Path]) -> dict[str, Callable[[int], None]]:
     """Give the ways to read an epoch: each takes its number and drops the clips."""
-    mapped, in_memory = FeatureStore(paths), InMemoryStore(paths)
+    store = FeatureStore(paths)
+    room = torch.empty(max(map(store.n_frames, store)), N_MELS)
+
+    def pyarrow(epoch: int) -> None:
+        files = [pq.ParquetFile(path, memory_map=True) for path in paths]
+        for name in order(store, epoch):
+            row = store.rows[name]
+            table = files[row.shard].read_row_group(row.row_group, ["features"], use_threads=False)
+            values = np.frombuffer(table.column(0)[0].as_buffer(), DTYPES[store.metadata.dtype])
+            room.numpy()[: row.n_frames] = values.reshape(-1, N_MELS)
+
+    def arrays(epoch: int) -> None:
+        for name in order(store, epoch):
+            room.numpy()[: store.n_frames(name)] = store[name]
+
+    def tensors(epoch: int) -> None:
+        for name in order(store, epoch):
+            room[: store.n_frames(name)].copy_(torch.from_numpy(store.as_stored(name)))
+
     return {
-        "FeatureStore, memory-mapped": lambda epoch: exhaust(random_epoch(mapped, 1, epoch)),
-        "InMemoryStore": lambda epoch: exhaust(random_epoch(in_memory, 1, epoch)),
-        "stream_epoch, buffer of 64 MB": lambda epoch: exhaust(
-            stream_epoch(paths, 1, epoch, BUFFER_BYTES)
-        ),
+        "pyarrow, memory-mapped": pyarrow,
+        "FeatureStore": arrays,
+        "FeatureStore.as_stored and torch, as training": tensors,
     }
 
 
-def exhaust(epoch: Iterator[tuple[str, np.ndarray]]) -> None:
-    """Read an epoch to its end, touching every value once as padding a batch does."""
-    for _, features in epoch:
-        features.copy()
+def order(store: FeatureStore, epoch: int) -> Iterator[str]:
+    """Give the clips of a store in random order."""
+    names = store.file_names
+    return (names[index] for index in np.random.default_rng(epoch).permutation(len(names)))
 
 
 def cpu_seconds(stage: Callable[[], None]) -> float:

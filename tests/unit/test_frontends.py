@@ -84,7 +84,7 @@ def test_samples_far_beyond_full_scale_are_named(tmp_path, settings):
     [
         ("captioner.audio.frontends", ["numpy", "soundfile", "soxr"]),  # at every start
         ("captioner.audio.logmel, captioner.store.writing", ["torch", "librosa", "sklearn"]),
-        ("captioner.store.stream, captioner.store.statistics", ["torch", "scipy", "soundfile"]),
+        ("captioner.store.shards, captioner.store.statistics", ["torch", "scipy", "soundfile"]),
     ],
 )
 def test_heavy_modules_are_imported_late(repository, imported, absent):

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,8 +23,9 @@ from captioner.corpus.shards import shard_of
 from captioner.corpus.tables import Clip
 from captioner.errors import InputError
 from captioner.store import shards
+from captioner.store.schema import ShardMetadata
 from captioner.store.shards import FeatureStore
-from captioner.store.writing import write_shard
+from captioner.store.writing import open_shard, write_shard
 
 ODD_NAMES = [
     "a.b.c.wav",
@@ -272,7 +274,7 @@ def test_a_killed_job_leaves_no_shard(tmp_path, clips):
 import os, pickle, signal, sys
 import numpy as np
 from captioner.audio.frontends import Heard
-from captioner.store.writing import write_shard
+from captioner.store.writing import open_shard, write_shard
 
 class Killed:
     settings, sample_rate_hz, n_features, n_calls = {"storage": "float32"}, 100, 2, 0
@@ -357,3 +359,83 @@ def test_other_files_are_refused(tmp_path, clips):
     for name in ("cut", "text", "other", "merged", "absent"):
         with pytest.raises(InputError, match=rf"{name}\.parquet: found no shard of features"):
             FeatureStore([tmp_path / f"{name}.parquet"])
+
+
+@pytest.mark.parametrize("storage", ["float32", "float16"])
+def test_read_as_stored(tmp_path, clips, storage):
+    write_shard(clips, 0, 1, Framed(storage), tmp_path / "0.parquet")
+    store = FeatureStore([tmp_path / "0.parquet"])
+    for clip in clips:
+        assert store.as_stored(clip.file_name).dtype == storage
+        assert (store.as_stored(clip.file_name) == expected(clip).astype(storage)).all()
+
+
+def test_several_threads_read_a_store(tmp_path, clips, monkeypatch):
+    monkeypatch.setattr(shards, "OPEN_SHARDS", 2)
+    paths = [tmp_path / f"{shard}.parquet" for shard in range(5)]
+    for shard, path in enumerate(paths):
+        write_shard(clips, shard, len(paths), Framed(), path)
+    store = FeatureStore(paths)
+    wanted = clips * 30
+    with ThreadPoolExecutor(4) as threads:
+        for clip, features in zip(
+            wanted, threads.map(lambda clip: store[clip.file_name], wanted), strict=True
+        ):
+            assert (features == expected(clip)).all()
+
+
+@pytest.mark.parametrize("changed", [{"compression": "zstd"}, {"use_dictionary": True}])
+def test_cells_written_otherwise_are_refused(tmp_path, clips, changed):
+    write_shard(clips, 0, 1, Framed(), tmp_path / "ours.parquet")
+    table = pq.read_table(tmp_path / "ours.parquet")
+    theirs = tmp_path / "theirs.parquet"
+    pq.write_table(table, theirs, row_group_size=1, **{"compression": "none", **changed})
+    with pytest.raises(InputError, match=r"theirs\.parquet: found no \d+ bytes of features in row"):
+        FeatureStore([theirs])[ODD_NAMES[0]]
+
+
+def test_a_shard_cut_short_while_it_is_open(tmp_path, clips):
+    path = tmp_path / "0.parquet"
+    write_shard(clips, 0, 1, Framed(), path)
+    store = FeatureStore([path])
+    assert len(store[ODD_NAMES[0]]) == 10
+    os.truncate(path, 200)
+    with pytest.raises(InputError, match=r"0\.parquet: found no \d+ bytes of features"):
+        store[ODD_NAMES[-1]]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is Linux's to tell")
+def test_a_corpus_ten_times_the_memory_of_the_process(tmp_path):
+    """2 GB of shards in random order: the whole process stays below a tenth of that."""
+    metadata = ShardMetadata({"storage": "float32"}, 64, "float32", (), "")
+    features = np.random.default_rng(1).normal(size=(2000, 64)).astype(np.float32)  # 0.5 MB
+    paths = [tmp_path / f"{shard}.parquet" for shard in range(8)]
+    for shard, path in enumerate(paths):
+        with open_shard(path, metadata) as writer:
+            for index in range(500):
+                features[0, 0] = 500 * shard + index
+                writer.write(f"{shard}.{index}.wav", Heard(features, None))
+    code = """
+import json, pathlib, random, re, sys
+from captioner.store.schema import ShardMetadata
+from captioner.store.shards import FeatureStore
+store = FeatureStore(sys.argv[1:])
+seen = [store[name][0, 0].item() for name in random.sample(store.file_names, len(store))]
+# Not ru_maxrss: it begins with the memory of the process that started this one.
+peak = 1024 * int(re.search(r"VmHWM:\\s*(\\d+)", pathlib.Path("/proc/self/status").read_text())[1])
+print(json.dumps([peak, len(seen), sum(seen)]))
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", code, *map(str, paths)],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    n_bytes = sum(path.stat().st_size for path in paths)
+    for path in paths:
+        path.unlink()
+    peak, n_clips, total = json.loads(found.stdout)
+    assert (n_clips, total) == (4000, sum(range(4000)))
+    assert n_bytes > 10 * peak, f"{peak / 1e6:.0f} MB for {n_bytes / 1e6:.0f} MB"

@@ -1,8 +1,9 @@
 """The features of some shards, by file name, wherever in them a clip stands."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,8 @@ import pyarrow.parquet as pq
 from captioner.errors import InputError
 from captioner.store.schema import DTYPES, TAGS_DTYPE, ShardMetadata
 
-OPEN_SHARDS = 64  # of 512 clips each: 100 MB of Parquet metadata
+OPEN_SHARDS = 64  # files open at a time
+LENGTH_BYTES = 4  # what Parquet's PLAIN encoding writes before the bytes of a cell, little-endian
 
 
 class Row(NamedTuple):
@@ -24,12 +26,52 @@ class Row(NamedTuple):
     n_frames: int
 
 
-class FeatureStore(Mapping[str, np.ndarray]):
-    """The features of the clips of some shards, by file name, from memory-mapped files.
+class OpenShard:
+    """A shard's file, and where in it the cells of each column end."""
 
-    `store[file_name]` is a float32 array (n_frames, n_features) of the reader's own, decoded at
-    each access, so the store holds no features in memory. A store can be pickled; one thread at a
-    time reads it.
+    def __init__(self, path: Path):
+        with pq.ParquetFile(path) as parquet:
+            columns = {name: i for i, name in enumerate(parquet.schema_arrow.names)}
+            chunks = parquet.metadata
+            self.ends = {
+                name: [self._end(chunks.row_group(row).column(i)) for row in range(chunks.num_rows)]
+                for name, i in columns.items()
+                if name in ("features", "tags")
+            }
+        self.path = path
+        self._file = path.open("rb", buffering=0)
+
+    @staticmethod
+    def _end(chunk: pq.ColumnChunkMetaData) -> int:
+        """Say where a chunk of one cell ends, which is where its bytes end: they come last."""
+        return chunk.data_page_offset + chunk.total_compressed_size
+
+    def read_into(self, column: str, row_group: int, values: np.ndarray) -> None:
+        """Fill contiguous `values` with a cell's bytes; `InputError` if it has not as many."""
+        n_bytes, start = values.nbytes, self.ends[column][row_group] - values.nbytes
+        length = os.pread(self._file.fileno(), LENGTH_BYTES, start - LENGTH_BYTES)
+        into = values.reshape(-1).view(np.uint8).data
+        done = 0
+        while done < n_bytes:
+            n_read = os.preadv(self._file.fileno(), [into[done:]], start + done)
+            if not n_read:
+                break
+            done += n_read
+        if int.from_bytes(length, "little") != n_bytes or done < n_bytes:
+            raise InputError(
+                f"{self.path}: found no {n_bytes} bytes of {column} in row {row_group}, expected "
+                "them uncompressed and whole, as they are written. Compute the features again."
+            )
+
+
+class FeatureStore(Mapping[str, np.ndarray]):
+    """The features of the clips of some shards, by file name.
+
+    `store[file_name]` is a float32 array (n_frames, n_features) of the reader's own. Features are
+    read from the files at each access. So the store holds none in memory;
+    what has been read stays in the operating system's cache while memory allows, once for all
+    processes of a machine, and is streamed from the disk otherwise. A store can be pickled, and
+    read by several threads.
     """
 
     def __init__(self, paths: Sequence[str | Path]):
@@ -44,7 +86,7 @@ class FeatureStore(Mapping[str, np.ndarray]):
         self.rows: dict[str, Row] = {}
         for shard, path in enumerate(self.paths):
             self._index(shard, path)
-        self._open = lru_cache(OPEN_SHARDS)(partial(pq.ParquetFile, memory_map=True))
+        self._open = lru_cache(OPEN_SHARDS)(OpenShard)
 
     def _index(self, shard: int, path: Path) -> None:
         with _open_shard(path) as (file, metadata):
@@ -71,31 +113,27 @@ class FeatureStore(Mapping[str, np.ndarray]):
             self.rows[file_name] = Row(shard, row_group, n_frames)
 
     def __getitem__(self, file_name: str) -> np.ndarray:
-        stored = self.as_stored(file_name, self._read(file_name, "features"))
-        return stored.astype(np.float32, copy=False)
+        return self.as_stored(file_name).astype(np.float32, copy=False)
 
-    def as_stored(self, file_name: str, features: pa.Buffer) -> np.ndarray:
-        """Give a clip's cell of the column `features` as a matrix of the dtype in the shards."""
-        values = np.frombuffer(features, DTYPES[self.metadata.dtype])
-        return values.reshape(self.n_frames(file_name), self.n_features)
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of all features, as stored."""
-        n_frames = sum(row.n_frames for row in self.rows.values())
-        return n_frames * self.n_features * DTYPES[self.metadata.dtype].itemsize
+    def as_stored(self, file_name: str) -> np.ndarray:
+        """Read a clip's features (n_frames, n_features) in the dtype of the shards."""
+        shape = self.n_frames(file_name), self.n_features
+        return self._read(file_name, "features", shape, DTYPES[self.metadata.dtype])
 
     def tags(self, file_name: str) -> np.ndarray | None:
         """Give a clip's tag probabilities (n_tags,) float32; None where the front-end has none."""
         if not self.tag_names:
             return None
-        return np.frombuffer(self._read(file_name, "tags"), TAGS_DTYPE).astype(np.float32)
+        tags = self._read(file_name, "tags", (len(self.tag_names),), TAGS_DTYPE)
+        return tags.astype(np.float32)
 
-    def _read(self, file_name: str, column: str) -> pa.Buffer:
+    def _read(
+        self, file_name: str, column: str, shape: tuple[int, ...], dtype: np.dtype
+    ) -> np.ndarray:
+        values = np.empty(shape, dtype)
         row = self.rows[file_name]
-        file = self._open(self.paths[row.shard])
-        table = file.read_row_group(row.row_group, columns=[column], use_threads=False)
-        return table.column(0)[0].as_buffer()
+        self._open(self.paths[row.shard]).read_into(column, row.row_group, values)
+        return values
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.rows)

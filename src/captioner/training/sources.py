@@ -61,8 +61,12 @@ class CaptionedClips:
         return self.stores[0]
 
     def features(self, frontend: str, clip: int) -> np.ndarray:
-        """Read a clip's features (n_frames, n_features)."""
+        """Read a clip's features (n_frames, n_features) float32."""
         return self.stores[clip][frontend][self.names[clip]]
+
+    def as_stored(self, frontend: str, clip: int) -> np.ndarray:
+        """Read a clip's features (n_frames, n_features) in the dtype of the store."""
+        return self.stores[clip][frontend].as_stored(self.names[clip])
 
     def n_frames(self, frontend: str, clip: int) -> int:
         """Give a clip's number of frames without reading its features."""
