@@ -4,12 +4,13 @@ import pytest
 import torch
 from training_corpus import TRAINING
 
-from captioner.training.optimisation import EarlyStopping, build_optimizer, learning_rate
+from captioner.training.optimisation import build_optimizer
+from captioner.training.schedules import EarlyStopping, learning_rate
 
 
 def rates(**changed):
     training = TRAINING | {"learning_rate": 0.1, "epochs": 10} | changed
-    return [learning_rate(epoch, training) for epoch in range(1, training["epochs"] + 1)]
+    return [learning_rate(0.1, training, epoch) for epoch in range(1, training["epochs"] + 1)]
 
 
 def test_constant():
@@ -56,7 +57,7 @@ def test_adam_takes_steps_of_the_learning_rate_and_leaves_frozen_weights():
 def run(losses, patience, minimum_delta):
     """Give the best epoch and the last one."""
     stopping = EarlyStopping(patience, minimum_delta)
-    best_epoch, best_loss = 0, math.inf
+    best_epoch, best_loss = 0, None
     for epoch, loss in enumerate(losses, start=1):
         if stopping.better(loss, best_loss):
             best_epoch, best_loss = epoch, loss

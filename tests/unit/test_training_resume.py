@@ -27,14 +27,14 @@ import json, os, pickle, signal, sys
 sys.path[:0] = sys.argv[1:3]
 import torch
 from captioner.models import checkpoint
-from captioner.training import loop, train
+from captioner.training import loop, step, train
 from captioner.training.resume import ResumeFile
 
 job, kills = pickle.load(sys.stdin.buffer)
 loop.SAVE_INTERVAL_S = 0
 torch.optim.Adam([torch.nn.Parameter(torch.ones(1))])  # imports much: once for all runs
 PLACES = {
-    "step": (loop.Trainer, "_step"),
+    "step": (step.Stepper, "take"),
     "validation": (loop.Trainer, "_loss_of"),
     "save": (torch, "save"),
     "end": (ResumeFile, "remove"),
@@ -182,8 +182,9 @@ def test_generators_are_restored(tmp_path):
     model = torch.nn.Linear(2, 2)
     optimizer = torch.optim.Adam(model.parameters())
     resume = ResumeFile(tmp_path / "resume", "abc")
-    resume.save(TrainingState(epoch=3, n_batches=2, loss=1.5), model, optimizer)
+    parts = {"model": model, "optimizer": optimizer}
+    resume.save(TrainingState(epoch=3, n_batches=2, loss=1.5), parts)
     expected = torch.rand(3)
-    state = resume.load(model, optimizer)
+    state = resume.load(parts)
     assert torch.equal(torch.rand(3), expected)
     assert (state.epoch, state.n_batches, state.loss) == (3, 2, 1.5)

@@ -72,7 +72,11 @@ def test_trains_and_leaves_a_model_and_a_history(corpus, family, batching):
     assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, 9)]
     losses = [float(row["training_loss"]) for row in rows]
     assert losses[-1] < losses[0]
-    assert all(float(row[column]) > 0 for row in rows for column in COLUMNS)
+    absent = {"validation_spider", "reward"}
+    assert all(row[column] == "" for row in rows for column in absent)
+    assert all(float(row["validation_cider"]) >= 0 for row in rows)
+    filled = set(COLUMNS) - absent - {"validation_cider"}
+    assert all(float(row[column]) > 0 for row in rows for column in filled)
     described = json.loads((corpus["model_folder"] / "model.json").read_text(encoding="utf-8"))
     validation = [float(row["validation_loss"]) for row in rows]
     assert described["best"]["validation_loss"] == min(validation)
@@ -125,7 +129,11 @@ def test_same_seed_same_weights_and_other_seed_others(tmp_path):
 
 
 def scripted_validation(monkeypatch, losses):
-    monkeypatch.setattr(loop.Trainer, "_validate", lambda self, epoch, progress: losses[epoch - 1])
+    monkeypatch.setattr(
+        loop.Trainer,
+        "_validate",
+        lambda self, epoch, progress: {"validation_loss": losses[epoch - 1]},
+    )
 
 
 def test_early_stopping_keeps_the_best(corpus, monkeypatch):
@@ -164,9 +172,9 @@ def validation_batches(corpus, monkeypatch, **training):
     found = []
     original = loop.Trainer._loss_of
 
-    def spy(self, clips, pairs):
+    def spy(self, clips, pairs, *scorer):
         found.append(pairs)
-        return original(self, clips, pairs)
+        return original(self, clips, pairs, *scorer)
 
     monkeypatch.setattr(loop.Trainer, "_loss_of", spy)
     train_system(settings=make_settings(epochs=2, **training), **corpus)

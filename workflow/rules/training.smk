@@ -12,6 +12,11 @@ rule train_system:
         start=lambda wildcards: PLAN.start((wildcards.system, int(wildcards.seed))) or [],
         pretrained=lambda wildcards: list(PLAN.pretrained(wildcards.system).values()),
         word_embeddings=lambda wildcards: PLAN.word_embeddings(wildcards.system) or [],
+        jars=lambda wildcards: (
+            ancient(JAVA_TOOLS)
+            if SYSTEMS[wildcards.system]["training"]["monitor"] == "spider"
+            else []
+        ),
     output:
         model=directory("results/{corpus}/systems/{system}/seed{seed}/model"),
         history="results/{corpus}/systems/{system}/seed{seed}/history.csv",
@@ -34,6 +39,7 @@ rule train_system:
         validation=lambda wildcards: PLAN.validation(wildcards.system),
         statistics=lambda wildcards: PLAN.statistics(wildcards.system),
         encoders=lambda wildcards: PLAN.encoders(wildcards.system),
+        pretrained=lambda wildcards: PLAN.pretrained(wildcards.system),
         code=source_digest(
             "train_system",
             "results/{corpus}/systems/{system}/seed{seed}/history.csv",

@@ -9,7 +9,7 @@ from captioner.training.train import train_system
 
 def main(snakemake):
     start_logging(snakemake.log[0])
-    params, wildcards = snakemake.params, snakemake.wildcards
+    params, wildcards, given = snakemake.params, snakemake.wildcards, snakemake.input
     model = Path(snakemake.output.model)
     train_system(
         system=wildcards.system,
@@ -19,12 +19,20 @@ def main(snakemake):
         validation=Source.from_dict(params.validation) if params.validation else None,
         statistics=params.statistics,
         encoders=params.encoders,
-        vocabulary=snakemake.input.vocabulary,
+        vocabulary=given.vocabulary,
         model_folder=model,
         history=snakemake.output.history,
         resume_folder=model.parent / "resume",
         threads=snakemake.threads,
         code=params.code,
+        start=given.start or None,
+        pretrained=params.pretrained,
+        word_embeddings=given.word_embeddings or None,
+        # Asked of the config and not by params, for a finished training must not rerun for them.
+        resume=snakemake.config["resume"],
+        tensorboard=model.parent / "tensorboard" if snakemake.config["tensorboard"] else None,
+        java_folder=Path(given.jars[0]).parent if given.jars else None,
+        cache_folder="resources/spice-cache",
     )
 
 

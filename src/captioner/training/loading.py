@@ -1,7 +1,7 @@
 """Batches read ahead, so that the model does not wait for features."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -12,7 +12,7 @@ Made = TypeVar("Made")
 
 def load_batches(
     plan: Sequence[Planned], make: Callable[[int, Planned], Made], ahead: int
-) -> Iterator[Made]:
+) -> Generator[Made, None, None]:
     """Give `make(index, plan[index])` for all of `plan`, in order.
 
     While one batch is worked on, up to `ahead` are made in a thread of their own; 0: each is made

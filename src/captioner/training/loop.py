@@ -1,45 +1,48 @@
 """The training loop: epochs of steps, validation, early stopping, exact continuation."""
 
 import logging
-import math
 import time
 from collections.abc import Mapping
-from enum import IntEnum
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from captioner.errors import InputError
 from captioner.job import Progress
 from captioner.models.interface import Captioner
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.augmentation import SpecAugment
+from captioner.training.averaging import build_averaging
 from captioner.training.batches import (
     Augment,
     Batch,
     make_batch,
     plan_training,
     plan_validation,
+    split_pairs,
 )
+from captioner.training.events import write_events
+from captioner.training.figures import Figures, check_validation
 from captioner.training.history import write_history
-from captioner.training.losses import batch_logits, caption_loss, loss_weight
-from captioner.training.optimisation import EarlyStopping, build_optimizer, learning_rate
-from captioner.training.resume import ResumeFile, TrainingState
+from captioner.training.loading import load_batches
+from captioner.training.losses import CrossEntropy, Loss, Objective
+from captioner.training.optimisation import build_optimizer, freeze_parts, set_learning_rates
+from captioner.training.precision import Precision
+from captioner.training.randomness import Purpose, numpy_generator, torch_generator
+from captioner.training.resume import ResumeFile, Stateful, TrainingState
+from captioner.training.schedules import EarlyStopping, Plateau
+from captioner.training.self_critical import SelfCritical
 from captioner.training.sources import CaptionedClips, Pairs
+from captioner.training.step import Step, Stepper
+from captioner.training.validation import CaptionScorer
 
 SAVE_INTERVAL_S = 300  # within an epoch; what a kill can cost
 
 log = logging.getLogger(__name__)
-
-
-class Purpose(IntEnum):
-    """What a random generator is for: each has its own, made anew from the seed and the place."""
-
-    ORDER = 0
-    AUGMENTATION = 1
-    VALIDATION = 2
 
 
 class Trainer:
@@ -54,11 +57,13 @@ class Trainer:
         training: Mapping[str, Any],
         means: Mapping[str, np.ndarray],
         seed: int,
+        scorer: CaptionScorer | None = None,
     ):
         """Set up a training on the device where the model is.
 
         Without `validation` there is no early stopping, and the last epoch's weights are kept.
         `means`: front-end -> (F,), the values that SpecAugment leaves where it hides something.
+        `scorer`: of the captions of `validation`.
         """
         self.model = model
         self.clips = clips
@@ -67,217 +72,267 @@ class Trainer:
         self.training = dict(training)
         self.means = means
         self.seed = seed
+        self.scorer = scorer
         self.device = next(model.parameters()).device
-        self.optimizer = build_optimizer(model, self.training)
-        self.stopping = EarlyStopping(training["patience"], training["minimum_delta"])
+        self.frozen = freeze_parts(model, training)
+        self.optimizer = build_optimizer(model, training)
+        self.precision = Precision(training["precision"], self.device)
+        self.averaging = build_averaging(model, training["averaging"])
+        step = Step(model, self._objective(), self.precision)
+        if training["compile"]:
+            step.compile(dynamic=True)
+        clip_norm = training["gradient_clip_norm"]
+        self.stepper = Stepper(step, self.optimizer, self.precision, clip_norm, self.device)
+        self.figures = Figures(clips, self.device, scaled=self.precision.scales)
+        self.validation_loss = CrossEntropy(training["padding_in_loss"])
+        self.stopping = EarlyStopping(
+            training["patience"], training["minimum_delta"], training["monitor"]
+        )
+        self.plateau = Plateau(**training["plateau"]) if training["schedule"] == "plateau" else None
         given = training["specaugment"]
         self.specaugment = None if given is None else SpecAugment(**given)
         self.drop_last = training["validation_drop_last"]
-        if validation is None:
+        self._check_validation_split()
+
+    def _objective(self) -> Objective:
+        if self.training["loss"] == "self_critical":
+            return SelfCritical(self.clips, self.vocabulary, self.training)
+        return CrossEntropy.from_settings(self.training)
+
+    def _check_validation_split(self) -> None:
+        size = self.training["batch_size"]
+        if self.validation is None:
+            if self.plateau is not None:
+                raise InputError(
+                    "training: schedule: found plateau without a validation split, expected one "
+                    "to see the plateau on. Take `schedule: cosine` or `constant`."
+                )
             log.warning(
                 "There is no validation split: no early stopping, all %d epochs run and the last "
                 "one's weights are kept",
-                training["epochs"],
+                self.training["epochs"],
             )
-        elif self.drop_last and len(validation.pairs()) < training["batch_size"]:
+        elif self.drop_last and len(self.validation.pairs()) < size:
             self.drop_last = False
             log.warning(
                 "The validation split has %d captions, fewer than a batch (%d): all are used, "
                 "though `validation_drop_last` asks to drop the last batch",
-                len(validation.pairs()),
-                training["batch_size"],
+                len(self.validation.pairs()),
+                size,
             )
 
-    def run(self, resume: ResumeFile, history: Path) -> TrainingState:
+    @property
+    def judged(self) -> Captioner:
+        """The model that is validated, kept and saved: with averaged weights where asked for."""
+        return self.model if self.averaging is None else self.averaging.model
+
+    @property
+    def _parts(self) -> dict[str, Stateful]:
+        """All that has a state of its own."""
+        parts: dict[str, Stateful] = {
+            "model": self.model,
+            "optimizer": self.optimizer,
+            "scaler": self.precision.scaler,
+        }
+        return parts if self.averaging is None else {**parts, "averaging": self.averaging}
+
+    def run(
+        self, resume: ResumeFile, history: Path, tensorboard: str | Path | None = None
+    ) -> TrainingState:
         """Train to the end, from where `resume` stands; leave the best weights in the model.
 
-        `history` is written after every epoch. Raises `InputError` if the training diverges or a
-        caption is too long for the model.
+        `history`, and event files in `tensorboard`, are written after every epoch. Raises
+        `InputError` if the training diverges or a caption is too long for the model.
         """
         self._try_longest_caption()
-        state = resume.load(self.model, self.optimizer)
-        write_history(history, state.history)
+        state = resume.load(self._parts)
+        self._write(state, history, tensorboard)
         with Progress(self._n_batches_left(state), "Training", "batch") as progress:
             while not self._finished(state):
-                self._train_epoch(state, resume, progress)
+                rate = self._train_epoch(state, resume, progress)
                 started = time.monotonic()
-                validation_loss = self._validate(state.epoch, progress)
-                self._close_epoch(state, validation_loss, time.monotonic() - started)
-                resume.save(state, self.model, self.optimizer)
-                write_history(history, state.history)
-        if state.best_weights:
-            self.model.load_state_dict(state.best_weights)
+                scores = self._validate(state.epoch, progress)
+                self._close_epoch(state, scores, rate, time.monotonic() - started)
+                resume.save(state, self._parts)
+                self._write(state, history, tensorboard)
+        self.model.load_state_dict(state.best_weights or self.judged.state_dict())
         return state
+
+    def _write(self, state: TrainingState, history: Path, tensorboard: str | Path | None) -> None:
+        write_history(history, state.history)
+        if tensorboard is not None:
+            write_events(tensorboard, state.history)
 
     def _finished(self, state: TrainingState) -> bool:
         done = state.epoch - 1
         return done == self.training["epochs"] or self.stopping.exhausted(done, state.best_epoch)
 
-    def _generator(self, purpose: Purpose, *place: int) -> np.random.Generator:
-        return np.random.default_rng((self.seed, purpose, *place))
-
     def _plan_training(self, epoch: int) -> list[Pairs]:
-        generator = self._generator(Purpose.ORDER, epoch)
+        generator = numpy_generator(self.seed, Purpose.ORDER, epoch)
         return plan_training(self.clips, self.training, generator)
 
     def _plan_validation(self, epoch: int) -> list[Pairs]:
         if self.validation is None:
             return []
-        generator = self._generator(Purpose.VALIDATION, epoch) if self.drop_last else None
-        return plan_validation(self.validation, self.training["batch_size"], generator)
+        generator = numpy_generator(self.seed, Purpose.VALIDATION, epoch)
+        shuffle_and_drop = generator if self.drop_last else None
+        return plan_validation(self.validation, self.training["batch_size"], shuffle_and_drop)
 
     def _n_batches_left(self, state: TrainingState) -> int:
         per_epoch = len(self._plan_training(1)) + len(self._plan_validation(1))
         return per_epoch * (self.training["epochs"] - state.epoch + 1) - state.n_batches
 
-    def _train_epoch(self, state: TrainingState, resume: ResumeFile, progress: Progress) -> None:
-        """Take the steps of an epoch that are yet to be taken."""
-        rate = learning_rate(state.epoch, self.training)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+    def _train_epoch(self, state: TrainingState, resume: ResumeFile, progress: Progress) -> float:
+        """Take the steps of an epoch that are yet to be taken; give the last learning rate."""
         self.model.train()
-        plan = self._plan_training(state.epoch)
+        for layer in self.frozen:
+            layer.eval()
+        epoch, first = state.epoch, state.n_batches
+        plan = self._plan_training(epoch)
+        rate = self._set_learning_rates(state, max(first - 1, 0), len(plan))
+        batches = load_batches(
+            plan[first:],
+            lambda index, pairs: self._make_parts(epoch, first + index, pairs),
+            self.training["batches_ahead"],
+        )
         saved = time.monotonic()
-        for pairs in plan[state.n_batches :]:
-            started = time.monotonic()
-            batch = make_batch(
+        self.figures.start()
+        with closing(batches):
+            for parts in batches:
+                batch, pairs = state.n_batches, plan[state.n_batches]
+                rate = self._set_learning_rates(state, batch, len(plan))
+                taken = self.stepper.take(parts, self._generators(epoch, batch, len(parts)))
+                if self.averaging is not None:
+                    self.averaging.after_step(self.model)
+                self.figures.add(state, pairs, taken, len(plan))
+                progress.advance(epoch=epoch, loss=f"{state.loss / (state.loss_weight or 1):.4f}")
+                if time.monotonic() - saved >= SAVE_INTERVAL_S:
+                    self.figures.read(state, len(plan))
+                    resume.save(state, self._parts)
+                    saved = time.monotonic()
+                    self.figures.start()
+        self.figures.read(state, len(plan))
+        if self.averaging is not None:
+            self.averaging.after_epoch(self.model)
+        return rate
+
+    def _set_learning_rates(self, state: TrainingState, batch: int, n_batches: int) -> float:
+        place = state.epoch, batch, n_batches
+        return set_learning_rates(self.optimizer, self.training, state.rate_scale, *place)
+
+    def _make_parts(self, epoch: int, batch: int, pairs: Pairs) -> list[Batch]:
+        """Make a training batch, in as many parts as are accumulated.
+
+        Several processes: the batch in that many parts times the processes, of which this one takes
+        its own.
+        """
+        return [
+            make_batch(
                 self.clips,
                 pairs,
                 self.vocabulary,
                 self.model.padding,
                 encode_once=self.training["batching"] == "clips",
-                augment=self._augment(state.epoch, state.n_batches),
-            ).to(self.device)
-            loss, norm = self._step(batch)
-            if not (math.isfinite(loss) and math.isfinite(norm)):
-                raise self._divergence(state, pairs, len(plan), loss, norm)
-            weight = loss_weight(batch, padding_in_loss=self.training["padding_in_loss"])
-            state.loss += loss * weight
-            state.loss_weight += weight
-            state.gradient_norm += norm
-            state.n_clips += batch.n_clips
-            state.n_batches += 1
-            state.seconds += time.monotonic() - started
-            progress.advance(epoch=state.epoch, loss=f"{state.loss / state.loss_weight:.4f}")
-            if time.monotonic() - saved >= SAVE_INTERVAL_S:
-                resume.save(state, self.model, self.optimizer)
-                saved = time.monotonic()
-
-    def _step(self, batch: Batch) -> tuple[float, float]:
-        """Take one step; give the loss and the gradient's 2-norm before clipping."""
-        loss = caption_loss(
-            batch_logits(self.model, batch),
-            batch.targets,
-            batch.n_targets,
-            padding_in_loss=self.training["padding_in_loss"],
-            label_smoothing=self.training["label_smoothing"],
-        )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(
-            self.model.parameters(), self.training["gradient_clip_norm"]
-        )
-        self.optimizer.step()
-        return loss.item(), norm.item()
+                augment=self._augment(epoch, batch),
+                part=part,
+            )
+            for part in split_pairs(pairs, self.training["accumulate"])
+        ]
 
     def _augment(self, epoch: int, batch: int) -> Augment | None:
         specaugment = self.specaugment
         if specaugment is None:
             return None
-        generator = self._generator(Purpose.AUGMENTATION, epoch, batch)
+        generator = numpy_generator(self.seed, Purpose.AUGMENTATION, epoch, batch)
         return lambda frontend, features: specaugment(features, self.means[frontend], generator)
 
-    @torch.no_grad()
-    def _validate(self, epoch: int, progress: Progress) -> float | None:
-        """Give the cross entropy of the validation split, all captions, without smoothing."""
-        if self.validation is None:
-            return None
-        self.model.eval()
-        total, weights = 0.0, 0.0
-        for pairs in self._plan_validation(epoch):
-            loss, batch = self._loss_of(self.validation, pairs)
-            weight = loss_weight(batch, padding_in_loss=self.training["padding_in_loss"])
-            total += loss * weight
-            weights += weight
-            progress.advance()
-        return total / weights
+    def _generators(self, epoch: int, batch: int, n_parts: int) -> list[torch.Generator]:
+        return [
+            torch_generator(self.device, self.seed, Purpose.SAMPLING, epoch, batch, part)
+            for part in range(n_parts)
+        ]
 
-    def _loss_of(self, clips: CaptionedClips, pairs: Pairs) -> tuple[float, Batch]:
+    @torch.no_grad()
+    def _validate(self, epoch: int, progress: Progress) -> dict[str, float]:
+        """Give the scores of the validation split, by the history's columns; none without one.
+
+        The loss is the cross entropy of all captions, without smoothing.
+        """
+        if self.validation is None:
+            return {}
+        self.judged.eval()
+        losses: list[Tensor] = []
+        weights: list[float] = []
+        for pairs in self._plan_validation(epoch):
+            found = self._loss_of(self.validation, pairs, self.scorer)
+            losses.append(found.value)
+            weights.append(found.weight)
+            progress.advance()
+        values = torch.stack(losses).tolist()
+        total = sum(value * weight for value, weight in zip(values, weights, strict=True))
+        scores = {"validation_loss": total / sum(weights)}
+        if self.scorer is not None:
+            with self.precision.autocast():  # it encodes the clips that no batch had
+                found_scores = self.scorer.result()
+            scores |= {f"validation_{name}": value for name, value in found_scores.items()}
+        return scores
+
+    def _loss_of(
+        self, clips: CaptionedClips, pairs: Pairs, scorer: CaptionScorer | None = None
+    ) -> Loss:
+        """Give the validation loss of pairs; let the clips, encoded once, be captioned too."""
         batch = make_batch(clips, pairs, self.vocabulary, self.model.padding, encode_once=True)
         batch = batch.to(self.device)
-        loss = caption_loss(
-            batch_logits(self.model, batch),
-            batch.targets,
-            batch.n_targets,
-            padding_in_loss=self.training["padding_in_loss"],
-        )
-        return loss.item(), batch
+        with self.precision.autocast():
+            memory = self.judged.encode(batch.features, batch.n_frames)
+            if scorer is not None:
+                scorer.add(self.judged, memory, batch.clips)
+            return self.validation_loss.of_memory(self.judged, memory, batch)
 
     @torch.no_grad()
     def _try_longest_caption(self) -> None:
         """Let a model that cannot predict captions of this length say so before hours of work."""
-        self.model.eval()
+        self.judged.eval()
         for clips in filter(None, (self.clips, self.validation)):
             pairs = clips.pairs()
             longest = max(pairs, key=lambda pair: len(clips.captions[pair[0]][pair[1]]))
             self._loss_of(clips, longest[None])
 
     def _close_epoch(
-        self, state: TrainingState, validation_loss: float | None, seconds: float
+        self, state: TrainingState, scores: dict[str, float], rate: float, seconds: float
     ) -> None:
         """Record an epoch, keep its weights if they are the best, and go on to the next."""
         epoch = state.epoch
-        if validation_loss is None:
+        if scores:
+            check_validation(scores, epoch)
+            score = scores[self.stopping.column]
+            better = self.stopping.better(score, state.best_score)
+            if better:
+                state.best_epoch, state.best_score = epoch, score
+                state.best_weights = {
+                    name: value.detach().to("cpu", copy=True)
+                    for name, value in self.judged.state_dict().items()
+                }
+            if self.plateau is not None:
+                state.rate_scale, state.n_flat = self.plateau.lower(
+                    state.rate_scale, state.n_flat, better=better
+                )
+        else:
             state.best_epoch = epoch
-        elif not math.isfinite(validation_loss):
-            raise InputError(
-                f"training diverged: the validation loss of epoch {epoch} is {validation_loss}, "
-                f"expected a finite number. {_REMEDY}"
-            )
-        elif self.stopping.better(validation_loss, state.best_loss):
-            state.best_epoch, state.best_loss = epoch, validation_loss
-            state.best_weights = {
-                name: value.detach().cpu().clone()
-                for name, value in self.model.state_dict().items()
-            }
+        means = self.figures.means(state)
         row = {
             "epoch": epoch,
-            "training_loss": state.loss / state.loss_weight,
-            "validation_loss": validation_loss,
-            "learning_rate": learning_rate(epoch, self.training),
+            **means,
+            **scores,
+            "learning_rate": rate,
             "seconds": round(state.seconds + seconds, 3),
-            "clips_per_s": round(state.n_clips / state.seconds, 3),
-            "gradient_norm": state.gradient_norm / state.n_batches,
         }
         log.info(
-            "Epoch %d of %d: training loss %.4f, validation loss %s (best: epoch %d), "
-            "learning rate %.3g, %.1f s, %.1f clips/s",
+            "Epoch %d of %d: %s (best: epoch %d)",
             epoch,
             self.training["epochs"],
-            row["training_loss"],
-            "-" if validation_loss is None else f"{validation_loss:.4f}",
+            ", ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "epoch"),
             state.best_epoch,
-            row["learning_rate"],
-            row["seconds"],
-            row["clips_per_s"],
         )
         state.history.append(row)
-        state.epoch += 1
-        state.n_batches = state.n_clips = 0
-        state.loss = state.loss_weight = state.gradient_norm = state.seconds = 0.0
-
-    def _divergence(
-        self, state: TrainingState, pairs: Pairs, n_batches: int, loss: float, norm: float
-    ) -> InputError:
-        names = sorted({self.clips.names[clip] for clip in pairs[:, 0]})
-        return InputError(
-            f"training diverged in epoch {state.epoch}, batch {state.n_batches + 1} of "
-            f"{n_batches}: found a loss of {loss} and a gradient norm of {norm}, expected finite "
-            f"numbers. {_REMEDY} The clips of the batch: {', '.join(map(repr, names))}."
-        )
-
-
-_REMEDY = (
-    "Lower `training: learning_rate` or `gradient_clip_norm`, and look at the checks of the data "
-    "for clips with extreme values."
-)
+        state.begin_epoch()

@@ -1,68 +1,105 @@
-"""The optimizer, the learning rate's schedule and early stopping."""
+"""The optimizer: what it is over, and the learning rates of the parts of a model."""
 
-import math
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
+from captioner.errors import InputError
+from captioner.training.schedules import learning_rate
+
 OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {
-    "adam": torch.optim.Adam,  # weight decay as a term of the gradient
+    "adam": torch.optim.Adam,  # weight decay as a term of the gradient (L2)
     "adamw": torch.optim.AdamW,  # decoupled: Loshchilov and Hutter, ICLR 2019
 }
 
 
-def build_optimizer(model: nn.Module, training: dict[str, Any]) -> torch.optim.Optimizer:
+def build_optimizer(model: nn.Module, training: Mapping[str, Any]) -> torch.optim.Optimizer:
     """Give Adam or AdamW over the parameters that train; weight decay on matrices only.
 
-    Biases, gains and other vectors are not decayed.
+    Biases, gains and other vectors are not decayed. Parts of the model that `learning_rates` names
+    have rates of their own; call `freeze_parts` first. Raises `InputError` for a name that is no
+    part of the model.
     """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    peaks = _peaks(model, training)
     groups = [
         {
-            "params": [parameter for parameter in parameters if parameter.ndim >= 2],
-            "weight_decay": training["weight_decay"],
-        },
-        {
-            "params": [parameter for parameter in parameters if parameter.ndim < 2],
-            "weight_decay": 0.0,
-        },
+            "params": [
+                parameter
+                for name, parameter in model.named_parameters()
+                if parameter.requires_grad
+                and (parameter.ndim >= 2) == matrices
+                and peaks[name] == peak
+            ],
+            "weight_decay": training["weight_decay"] if matrices else 0.0,
+            "lr": peak,
+            "peak": peak,
+        }
+        for peak in dict.fromkeys([training["learning_rate"], *peaks.values()])
+        for matrices in (True, False)
     ]
     kind = OPTIMIZERS[training["optimizer"]]
-    return kind(groups, lr=training["learning_rate"], fused=True)
+    return kind(groups, betas=tuple(training["betas"]), fused=True)
 
 
-def learning_rate(epoch: int, training: dict[str, Any]) -> float:
-    """Give the learning rate of an epoch, counted from 1.
+def freeze_parts(model: nn.Module, training: Mapping[str, Any]) -> list[nn.Module]:
+    """Let the parts with a learning rate of 0 train no more.
 
-    Linear warm-up, reached in full by the last warm-up epoch; then constant, or a half cosine
-    peak / 2 * (1 + cos(pi * t)), where t goes from 0 in the first epoch after the warm-up towards
-    1, which one epoch more than there are would reach.
+    Gives their normalisation layers, which must stay in evaluation mode: else they would learn the
+    statistics of the batches.
     """
-    peak, warmup = training["learning_rate"], training["warmup_epochs"]
-    if epoch <= warmup:
-        return peak * epoch / warmup
-    if training["schedule"] == "constant":
-        return peak
-    done = max(epoch - 1 - warmup, 0) / (training["epochs"] - warmup)
-    return peak * 0.5 * (1 + math.cos(math.pi * done))
+    for name, peak in _peaks(model, training).items():
+        if peak == 0:
+            model.get_parameter(name).requires_grad_(False)
+    frozen = [name for name, peak in training["learning_rates"].items() if peak == 0]
+    return [
+        layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm)
+        and _longest(name, training["learning_rates"]) in frozen
+    ]
 
 
-@dataclass(frozen=True)
-class EarlyStopping:
-    """Which epoch is better than the best so far, and when to stop waiting for one.
+def set_learning_rates(
+    optimizer: torch.optim.Optimizer,
+    training: Mapping[str, Any],
+    scale: float,
+    epoch: int,
+    batch: int,
+    n_batches: int,
+) -> float:
+    """Set the learning rates of a step (`learning_rate`), times `scale`; give the model's own.
 
-    The same criterion selects the weights and counts the patience, as in the released baseline.
+    Parts with a learning rate of their own keep its ratio to the model's.
     """
+    place = epoch, batch, n_batches
+    for group in optimizer.param_groups:
+        group["lr"] = scale * learning_rate(group["peak"], training, *place)
+    return scale * learning_rate(training["learning_rate"], training, *place)
 
-    patience: int  # epochs without a better one after which training stops
-    minimum_delta: float  # a validation loss must be below the best by more than this
 
-    def better(self, validation_loss: float, best_loss: float) -> bool:
-        """Say whether a validation loss improves on the best one so far."""
-        return validation_loss < best_loss - self.minimum_delta
+def _peaks(model: nn.Module, training: Mapping[str, Any]) -> dict[str, float]:
+    """Give the greatest learning rate of each parameter by its name."""
+    rates = training["learning_rates"]
+    names = [name for name, _ in model.named_parameters()]
+    parts = {_longest(name, rates) for name in names}
+    for part in rates:
+        if part not in parts and not any(_is_part(name, part) for name in names):
+            known = sorted({name.split(".")[0] for name in names})
+            raise InputError(
+                f"training: learning_rates: found {part!r}, expected the dotted name of a part of "
+                f"the model: one of {', '.join(known)}, or a part of one of them"
+            )
+    return {
+        name: training["learning_rate"] if (part := _longest(name, rates)) is None else rates[part]
+        for name in names
+    }
 
-    def exhausted(self, epoch: int, best_epoch: int) -> bool:
-        """Say whether `patience` epochs, up to this one, have passed since the best."""
-        return epoch - best_epoch >= self.patience
+
+def _longest(name: str, parts: Mapping[str, float]) -> str | None:
+    return max((part for part in parts if _is_part(name, part)), key=len, default=None)
+
+
+def _is_part(name: str, part: str) -> bool:
+    return name == part or name.startswith(f"{part}.")

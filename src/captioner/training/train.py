@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from captioner.models.checkpoint import save_model
+from captioner.models.checkpoint import WEIGHTS, save_model
 from captioner.models.registry import build_model
 from captioner.store.statistics import Statistics, merge_all
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.loop import Trainer
 from captioner.training.process import prepare_process
-from captioner.training.resume import ResumeFile, digest
+from captioner.training.resume import ResumeFile, digest, digest_of_file
 from captioner.training.sources import (
     CaptionedClips,
     Source,
@@ -19,6 +19,8 @@ from captioner.training.sources import (
     leaking_clips,
     load_source,
 )
+from captioner.training.starting import load_start, load_word_embeddings
+from captioner.training.validation import CaptionScorer
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +40,20 @@ def train_system(
     resume_folder: str | Path,
     threads: int,
     code: str = "",
+    start: str | Path | None = None,
+    pretrained: Mapping[str, str | Path] | None = None,
+    word_embeddings: str | Path | None = None,
+    resume: bool = True,
+    tensorboard: str | Path | None = None,
+    java_folder: str | Path | None = None,
+    cache_folder: str | Path | None = None,
 ) -> None:
     """Train, and write the model folder (the best epoch's weights) and the history.
 
     Args:
         system: its name.
-        settings: its resolved settings; `family`, `model` and `training` are used.
+        settings: its resolved settings; `family`, `model`, `training` and `word_embeddings` are
+            used.
         seed: of weights, order, dropout and augmentation.
         sources: what to learn from, the scored corpus first where it is among them: its task
             token is the one that captions are decoded with.
@@ -57,11 +67,18 @@ def train_system(
             with the same inputs that was killed continues from it, exactly.
         threads: of a training on a CPU.
         code: digest of the code; a state that other code left is not continued from.
+        start: model folder, with whose weights the training starts.
+        pretrained: part of the model -> checkpoint that it starts from.
+        word_embeddings: file (safetensors) of vectors that the embeddings of words start from.
+        resume: False removes the states of unfinished trainings and starts anew.
+        tensorboard: folder of event files, written after every epoch.
+        java_folder: SPICE's jars, for a training that monitors SPIDEr.
+        cache_folder: parses of captions that SPICE keeps.
 
     Raises:
         InputError: a clip without features, a word outside the vocabulary where it was counted on
-            that corpus, no captions to train on, a caption too long for the model, a training
-            that diverges.
+            that corpus, no captions to train on, a caption too long for the model, checkpoints or
+            weights to start from that do not fit, a training that diverges.
     """
     device = prepare_process(seed, threads)
     words = Vocabulary.load(vocabulary)
@@ -85,12 +102,19 @@ def train_system(
         words.eos,
     )
     model.set_normalisation({name: (part.mean, part.std) for name, part in moments.items()})
+    frontends = {frontend: store.settings for frontend, store in stores.items()}
+    checkpoints = {part: Path(path) for part, path in (pretrained or {}).items()}
+    model.load_pretrained(checkpoints)
+    frozen_words = word_embeddings is not None and settings["word_embeddings"]["frozen"]
+    if word_embeddings is not None:
+        load_word_embeddings(model, word_embeddings, frozen=frozen_words)
+    if start is not None:
+        load_start(model, words, frontends, start)
     model.to(device)
     log.info(
         "%s, seed %d: %d parameters, %d clips, %d captions, on %s",
         *(system, seed, model.n_parameters(), len(clips), len(clips.pairs()), device),
     )
-    frontends = {frontend: store.settings for frontend, store in stores.items()}
     inputs = {
         "family": settings["family"],
         "model": settings["model"],
@@ -103,9 +127,21 @@ def train_system(
             [source.weight, _contents(part)] for source, part in zip(sources, parts, strict=True)
         ],
         "validation": held_out and _contents(held_out),
+        "start": start and digest_of_file(Path(start) / WEIGHTS),
+        "pretrained": {part: digest_of_file(path) for part, path in checkpoints.items()},
+        "word_embeddings": word_embeddings and [digest_of_file(word_embeddings), frozen_words],
         "code": code,
     }
-    resume = ResumeFile(Path(resume_folder), digest(inputs))
+    unfinished = ResumeFile(Path(resume_folder), digest(inputs))
+    if not resume:
+        unfinished.remove()
+    java: dict[str, Any] = {
+        "java_folder": java_folder,
+        "cache_folder": cache_folder,
+        "threads": threads,
+    }
+    monitor = settings["training"]["monitor"]
+    scorer = CaptionScorer(held_out, words, monitor, **java) if held_out else None
     trainer = Trainer(
         model,
         clips,
@@ -114,8 +150,9 @@ def train_system(
         settings["training"],
         {frontend: part.mean for frontend, part in moments.items()},
         seed,
+        scorer,
     )
-    state = trainer.run(resume, Path(history))
+    state = trainer.run(unfinished, Path(history), tensorboard)
     description = {
         "title": settings.get("title", system),
         "system": system,
@@ -137,7 +174,7 @@ def train_system(
         "best": state.history[state.best_epoch - 1],
     }
     save_model(model_folder, model, words, description, encoders)
-    resume.remove()
+    unfinished.remove()
 
 
 def _contents(clips: CaptionedClips) -> list[Any]:
