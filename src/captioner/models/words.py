@@ -41,8 +41,8 @@ class WordEmbedding(nn.Embedding):
             raise InputError(
                 f"word embeddings: found {tuple(values.shape)} values, {tuple(known.shape)} of "
                 f"them known, expected {tuple(self.weight.shape)} (tokens, values per token). Make "
-                "them for this vocabulary, and give the model as many values per word (`model:` of "
-                "the system)"
+                "them for this vocabulary, and give the model as many values per word: in `model:` "
+                "of the system, by `n_word_values`, or by `n_hidden` where the family has no such"
             )
         taken = values[known].double()
         scale = taken.square().mean().sqrt().item() if len(taken) else 0.0
