@@ -1,7 +1,8 @@
 """Captions of a vocabulary's words as the official tokeniser would write them, without Java.
 
 References and words are tokenised once, at the start of a training; from then on any caption that a
-model says is tokenised by joining its words' tokens.
+model says is tokenised by joining its words' tokens. The tokeniser looks beyond a word only where a
+whole number stands before a fraction ("10 1/2" is one token to it, two here).
 """
 
 import tempfile
