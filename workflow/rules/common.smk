@@ -325,6 +325,7 @@ def report_content():
                     for split in config["score_splits"]
                     if (name, split) not in PLAN.unscored
                 },
+                "unscored": {s: why for (n, s), why in PLAN.unscored.items() if n == name},
             }
         )
     shown = ("seeds", "decodings", "vocabularies", "score_splits", "submission")
