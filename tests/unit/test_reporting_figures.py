@@ -49,9 +49,10 @@ def test_bars_carry_names_and_numbers_and_follow_the_page() -> None:
 def test_bars_with_intervals_and_seeds_say_so() -> None:
     bars = [bar("A", 0.3, interval=(0.2, 0.9), seeds=(0.25, 0.35)), bar("B", 0.2)]
     figure = spider_figure(bars, "p")
-    assert figure.caption.endswith("Lines: the intervals of the table. Circles: single seeds.")
+    assert figure.caption.endswith("Lines: the intervals of the table. Dots: single seeds.")
+    assert "var(--page)" in figure.svg, "the dots are open"
     ticks = [float(text) for text in texts(figure.svg) if re.fullmatch(r"\d\.\d+", text)]
-    assert max(ticks) >= 0.8, "the axis has room for the interval"
+    assert 0.4 <= max(ticks) <= 0.6, "an interval much wider than the scores is cut"
 
 
 def test_ids_are_unique_among_figures_and_references_hold() -> None:

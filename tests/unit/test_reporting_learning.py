@@ -16,6 +16,7 @@ from captioner.reporting.learning import (
     learning_figures,
     read_trainings,
     sizes,
+    trainings_text,
 )
 from captioner.reporting.loading import History, read_history
 
@@ -47,7 +48,6 @@ def titles(figures: Sequence[Figure]) -> list[str]:
         "Loss",
         "Validation scores",
         "Learning rate",
-        "Time per epoch",
         "Reward in training",
         "Loss of reinforcement",
         "Validation loss",
@@ -65,30 +65,32 @@ def lines(figure: Figure) -> int:
 def test_learning_curves_mark_the_best_epoch() -> None:
     found = history(validation_loss=[3.5, 2.5, 2.75])
     figures = learning_figures("Small", [Training(1, found, 2)], "x")
-    assert titles(figures) == ["Loss", "Learning rate", "Time per epoch"]
-    loss, rate, time = figures
-    assert loss.caption == "Seed 1: 3 epochs, best (ring) epoch 2, validation loss 2.500."
+    assert titles(figures) == ["Loss", "Learning rate"]
+    loss, rate = figures
+    assert trainings_text([Training(1, found, 2)]) == (
+        "Seed 1: 3 epochs, best (ring) epoch 2, validation loss 2.500."
+    )
     assert {"training", "validation", "epoch", "loss (nats per token)"} <= set(texts(loss))
-    assert "wall time (s)" in texts(time)
     assert "learning rate" in texts(rate)
     without = learning_figures("Small", [Training(1, found, None)], "x")[0]
     assert len(loss.svg) > len(without.svg), "the ring"
-    assert without.caption == "Seed 1: 3 epochs."
+    assert trainings_text([Training(1, found, None)]) == "Seed 1: 3 epochs."
 
 
 def test_training_without_validation_has_one_curve() -> None:
     loss = learning_figures("Small", [Training(1, history(2), 2)], "x")[0]
     assert "validation" not in texts(loss) and "training" in texts(loss)
-    assert loss.caption == "Seed 1: 2 epochs, best (ring) epoch 2."
+    assert trainings_text([Training(1, history(2), 2)]) == "Seed 1: 2 epochs, best (ring) epoch 2."
 
 
 def test_seeds_share_a_figure_with_their_mean_as_far_as_all_went() -> None:
     short, long = history(2, validation_loss=[3, 2]), history(4, validation_loss=[4, 3, 2, 1])
-    figures = learning_figures("Small", [Training(1, short, 2), Training(2, long, 4)], "x")
-    loss = figures[0]
+    trainings = [Training(1, short, 2), Training(2, long, 4)]
+    loss = learning_figures("Small", trainings, "x")[0]
     assert lines(loss) == 2 * 3 + 2, "two curves of two seeds, their means, the legend"
     assert texts(loss).count("validation") == 1, "one entry of the legend"
-    assert loss.caption.startswith("2 seeds: thin lines; bold: their mean, as far as all")
+    said = trainings_text(trainings)
+    assert said.startswith("2 seeds: thin lines; bold: their mean, as far as all of them went.")
     assert not any("seed" in text for text in texts(loss))
     one = learning_figures("Small", [Training(1, short, 2)], "x")[0]
     assert lines(one) == 2 + 2
@@ -97,7 +99,7 @@ def test_seeds_share_a_figure_with_their_mean_as_far_as_all_went() -> None:
 def test_scores_of_validation_have_a_picture_of_their_own() -> None:
     found = history(validation_loss=[3, 2, 2], validation_cider=[0.1, 0.4, 0.3])
     figures = learning_figures("Small", [Training(1, found, 2)], "x")
-    assert titles(figures) == ["Loss", "Validation scores", "Learning rate", "Time per epoch"]
+    assert titles(figures) == ["Loss", "Validation scores", "Learning rate"]
     assert "CIDEr" in texts(figures[1]) and "SPIDEr" not in texts(figures[1])
     both = replace(found, validation_spider=[0.1, 0.2, NAN])
     assert "SPIDEr" in texts(learning_figures("Small", [Training(1, both, 2)], "x")[1])
@@ -112,13 +114,12 @@ def test_reinforcement_shows_its_reward_and_keeps_losses_apart() -> None:
     assert titles(figures) == [
         "Reward in training",
         "Validation scores",
-        "Loss of reinforcement",
         "Validation loss",
+        "Loss of reinforcement",
         "Learning rate",
-        "Time per epoch",
     ]
-    assert "loss weighted by rewards" in texts(figures[2])
-    assert "training" not in texts(figures[3])
+    assert "training" not in texts(figures[2])
+    assert "loss weighted by rewards" in texts(figures[3])
 
 
 @pytest.mark.parametrize("header, row", [

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 from PIL import Image
-from reporting_tree import FAULT, HOSTILE, METRICS, ODD_NAMES, write_tree
+from reporting_tree import FAULT, HOSTILE, METRICS, ODD_NAMES, add_systems, write_tree
 
 from captioner.errors import InputError
 from captioner.reporting.content import ReportContent
@@ -130,7 +130,7 @@ def test_fluency_stands_beside_spider(page: Page) -> None:
     header, *rows = page.table("Fluency and variety of the captions on evaluation")
     assert header[2:] == [
         "SPIDEr",
-        "Repeated content word % of captions",
+        "Repeating a word % of captions with a content word twice",
         "Caption length words, mean",
         "Vocabulary distinct words",
         "Coverage % of the references' words",
@@ -338,8 +338,44 @@ def test_learning_has_a_row_per_seed_and_pictures_with_names(page: Page) -> None
     assert first == expected
     assert second[4] == f"{best + 0.04:.3f}"
     drawings = page.all("svg")
-    assert len(drawings) == 1 + 3 + 2 + 2, "SPIDEr, training, histograms, front-ends"
+    assert len(drawings) == 1 + 2 + 2 + 2, "SPIDEr, training, histograms, front-ends"
     assert all(drawing["role"] == "img" and drawing["aria-label"] for drawing in drawings)
+
+
+def test_every_kind_of_system_has_its_place(tree: Any, tmp_path: Path) -> None:
+    """Reinforced, published, joined and final systems: scores, learning, cost, provenance."""
+    content = add_systems(tmp_path, {**tree[0], "frontends": {}})
+    build_report(content, tmp_path / "report")
+    page = Page((tmp_path / "report/index.html").read_text(encoding="utf-8"))
+    _, *rows = page.table("Scores on the split evaluation")
+    large, reinforced, _, both, final, *_ = rows
+    assert [row[2] for row in rows] == ["1 to 3", "1 to 3", "–", "–", "–", "1, 2", "–", "–", "–"]
+    assert large[3].startswith("0.322, interval") and reinforced[3].startswith("0.352 (best)")
+    assert both[0] == (
+        "Large and small ensembleensemble of 4: ConvNeXt Transformer (seeds 1 to 3), "
+        "Small Transformer (seed 1)"
+    )
+    assert final[0].endswith("finaltrained on evaluation: not scored")
+    assert final[3:] == ["not scored"] * 9 + ["–", "–"]
+    trainings = page.table("Trainings")
+    assert trainings[0][4:6] == ["Validation loss there", "CIDEr there"]
+    assert [row[1] for row in trainings[1:]] == ["1", "2", "3", "1", "2", "3", "1", "1", "2"]
+    sizes = {row[0]: row[1:] for row in page.table("Size of the systems")[1:]}
+    assert sizes["Large and small"] == ["ensemble of 4", "4 938 268", *["–"] * 5]
+    assert sizes["DCASE 2021 baseline, published weights"][2:] == ["–"] * 5
+    assert sizes["ConvNeXt Transformer"][2:] == ["3", "18", "2.5 s", "10", "2 min 15 s"]
+    trained = {row[0]: row[1:] for row in page.table("What each system was trained on")[1:]}
+    assert trained["ConvNeXt Transformer"][2] == "encoder: convnext_tiny_471mAP.pth"
+    assert trained["ConvNeXt Transformer, reinforced"][2] == (
+        "weights of ConvNeXt Transformer, same seed"
+    )
+    assert trained["DCASE 2021 baseline, published weights"][:3] == [
+        *("–", "–"),
+        "published weights dcase_baseline_pre_trained_weights.pt, not trained here",
+    ]
+    assert trained["Large and small"][1].endswith("; mean of log-probabilities")
+    text = (tmp_path / "report/scores.txt").read_text(encoding="utf-8")
+    assert "ConvNeXt Transformer, final: trained on evaluation: not scored" in text
 
 
 def test_page_is_accessible_and_loads_nothing_from_elsewhere(tree: Any, page: Page) -> None:

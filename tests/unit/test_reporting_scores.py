@@ -131,7 +131,8 @@ def test_ensembles_name_their_members_and_have_no_seed(tmp_path: Path) -> None:
     row = score_rows(content, "evaluation")[2]
     assert (row.kind, row.label, row.seeds) == ("ensemble", "Both", "")
     assert row.parts == "ensemble of 3: A (seeds 1, 2), B (seed 1)"
-    assert f"Both [{row.parts}]" in score_table([row], "evaluation")
+    text = score_table([row], "evaluation")
+    assert "\nBoth [ensemble] " in text and f"\nBoth: {row.parts}.\n" in text
     (described,) = [found for found in describe(content, {}) if found.title == "Both"]
     assert described.remark == members_text(content, "both") + "; mean of log-probabilities"
 
@@ -189,7 +190,7 @@ def test_score_table_in_a_terminal(tmp_path: Path) -> None:
     assert lines[6].split()[-2:] == ["0.051", "1045"]
     assert len({lines[i].rindex("0.") for i in (2, 4, 6)}) == 1, "columns are aligned"
     assert note.startswith("Below each score its interval: 95 % percentile bootstrap")
-    assert fluency.splitlines()[3].split()[:3] == ["Good", "0.258", "25.0%"]
+    assert fluency.splitlines()[2].split()[:3] == ["Good", "0.258", "25.0%"]
     assert "published" not in score_table(
         score_rows(content_of(systems), "evaluation"), "evaluation"
     )

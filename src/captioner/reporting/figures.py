@@ -7,10 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from captioner.reporting.svg import INK, SERIES, draw
+from captioner.reporting.svg import INK, PAGE, SERIES, draw
 
 SPLIT_STYLES = ("-", "--", ":", "-.")  # beside the colour
 N_BINS = 24
+LONGEST_LINE = 1.5  # of the greatest score: wider intervals, as of two seeds, are cut
 LEGEND_ROOM = 1.3  # an axis that much longer than its data has room for two lines of legend
 
 
@@ -24,7 +25,7 @@ class Figure:
 
 KINDS = {  # of rows of the score table: colour and its name
     "system": (SERIES[0], "blue"),
-    "ensemble": (SERIES[1], "red"),
+    "ensemble": (SERIES[1], "vermilion"),
     "trivial": (SERIES[4], "orange"),
     "people": (SERIES[3], "pink"),
     "published": (SERIES[2], "green"),
@@ -50,26 +51,33 @@ def spider_figure(bars: Sequence[Bar], identifier: str) -> Figure:
         identifier: unique in the page.
     """
 
+    largest = max((max(bar.value, *bar.seeds, 0.01) for bar in bars), default=0.01)
+    end_of_axis = min(
+        max((bar.interval[1] for bar in bars if bar.interval), default=0.0), LONGEST_LINE * largest
+    )
+    end_of_axis = max(end_of_axis, largest)
+
     def plot(axes: Axes) -> None:
         rows = np.arange(len(bars))
         colours = [KINDS[bar.kind][0] for bar in bars]
-        axes.barh(rows, [bar.value for bar in bars], height=0.62, color=colours, alpha=0.75)
+        axes.barh(rows, [bar.value for bar in bars], height=0.62, color=colours)
         for row, bar in zip(rows, bars, strict=True):
             end = bar.value
             if bar.interval:
-                low, high = bar.interval
-                axes.plot([max(low, 0), high], [row, row], color=INK, linewidth=1.6)
+                low, high = max(bar.interval[0], 0), min(bar.interval[1], end_of_axis)
+                axes.plot([low, high], [row, row], color=INK, linewidth=1.4)
                 end = max(end, high)
             if bar.seeds:
-                axes.plot(bar.seeds, [row] * len(bar.seeds), "o", color=INK, ms=4, mfc="none")
+                axes.plot(
+                    bar.seeds, [row] * len(bar.seeds), "o", color=INK, ms=4.5, mfc=PAGE, mew=1.2
+                )
                 end = max(end, *bar.seeds)
             axes.annotate(
                 f"{bar.value:.3f}", (end, row), (5, 0), textcoords="offset points", va="center"
             )
         axes.set_yticks(rows, [_shortened(bar.label) for bar in bars])
         axes.set_ylim(len(bars) - 0.5, -0.5)
-        longest = max((max(b.value, b.interval[1] if b.interval else 0) for b in bars), default=0)
-        axes.set_xlim(0, max(longest, 0.01) * 1.15)
+        axes.set_xlim(0, end_of_axis * 1.15)
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
@@ -82,7 +90,7 @@ def spider_figure(bars: Sequence[Bar], identifier: str) -> Figure:
     if any(bar.interval for bar in bars):
         told += " Lines: the intervals of the table."
     if any(bar.seeds for bar in bars):
-        told += " Circles: single seeds."
+        told += " Dots: single seeds."
     svg = draw(plot, identifier, f"SPIDEr per system: {listed}.", (5.6, 0.7 + 0.32 * len(bars)))
     return Figure(svg, told)
 

@@ -50,6 +50,7 @@ class Learned:
     title: str
     trainings: Sequence[Training]
     figures: Sequence[Figure]
+    told: str  # what the pictures show
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,6 @@ SCORES = Panel(
     ],
 )
 RATE = Panel("rate", "Learning rate", "learning rate", [Curve("learning_rate", "", INK)])
-TIME = Panel("time", "Time per epoch", "wall time (s)", [Curve("seconds", "", SERIES[2])])
 SUPERVISED = (
     Panel(
         "loss",
@@ -126,12 +126,12 @@ SUPERVISED = (
     ),
     SCORES,
     RATE,
-    TIME,
 )
 # The loss of reinforcement is a sum weighted by rewards: not on the scale of the validation's.
 REINFORCED = (
     Panel("reward", "Reward in training", "reward", [Curve("reward", "", SERIES[0])], False),
     SCORES,
+    Panel("loss", "Validation loss", LOSS, [VALIDATION_LOSS], from_zero=False),
     Panel(
         "policy-loss",
         "Loss of reinforcement",
@@ -139,9 +139,7 @@ REINFORCED = (
         [Curve("training_loss", "", SERIES[0], "--")],
         from_zero=False,
     ),
-    Panel("loss", "Validation loss", LOSS, [VALIDATION_LOSS], from_zero=False),
     RATE,
-    TIME,
 )
 AT_BEST = {  # columns that are told, and ringed in the pictures, at the epoch that was kept
     "validation_loss": "Validation loss there",
@@ -186,7 +184,12 @@ def learned(
 ) -> list[Learned]:
     """Draw the trainings of each system; `titles` are of the systems, by name."""
     return [
-        Learned(titles[name], found, learning_figures(titles[name], found, f"learning-{i}"))
+        Learned(
+            titles[name],
+            found,
+            learning_figures(titles[name], found, f"learning-{i}"),
+            trainings_text(found),
+        )
         for i, (name, found) in enumerate(trainings.items())
     ]
 
@@ -210,7 +213,7 @@ def sizes(
 
 
 def learning_figures(title: str, trainings: Sequence[Training], identifier: str) -> list[Figure]:
-    """Draw what a system's histories hold: losses, scores, rewards, learning rate, time.
+    """Draw what a system's histories hold: losses, scores, rewards, learning rate.
 
     Seeds share the colour of their curve; with several, the bold line is their mean.
     """
@@ -226,13 +229,12 @@ def learning_figures(title: str, trainings: Sequence[Training], identifier: str)
     for panel, curves in panels:
         names = " and ".join(curve.name for curve in curves if curve.name)
         alt = f"{title}: {panel.title.lower()} per epoch{f', {names}' if names else ''}."
-        told = _told(trainings) if not figures else ""
         svg = draw(
             partial(_plot, panel=panel, curves=curves, trainings=trainings),
             f"{identifier}-{panel.identifier}",
-            f"{alt} {told}".strip(),
+            alt,
         )
-        figures.append(Figure(svg, told))
+        figures.append(Figure(svg, ""))
     return figures
 
 
@@ -295,7 +297,8 @@ def _mean_curve(trainings: Sequence[Training], column: str) -> tuple[list[int], 
     return shared, [fmean(values[epoch] for values in by_epoch) for epoch in shared]
 
 
-def _told(trainings: Sequence[Training]) -> str:
+def trainings_text(trainings: Sequence[Training]) -> str:
+    """Say what the pictures of a system show."""
     if len(trainings) > 1:
         return (
             f"{len(trainings)} seeds: thin lines; bold: their mean, as far as all of them went. "

@@ -16,7 +16,7 @@ class Described:
 
     Attributes:
         title: its name in print.
-        seeds: of its models, in words; empty without any.
+        seeds: of its models, in words; empty without a training here.
         trained_on: a sentence for each part of its training.
         starts: a sentence for each part of the model that was not random before the training.
         frontends: what it hears through, by name.
@@ -45,7 +45,7 @@ def describe(
         found.append(
             Described(
                 title=title,
-                seeds=numbers_text(own),
+                seeds="" if content.settings(name).get("weights") else numbers_text(own),
                 trained_on=[source_text(source) for source in model.get("trained_on") or ()],
                 starts=starts(content, name),
                 frontends=list(model.get("frontends") or ()),

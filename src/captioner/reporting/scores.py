@@ -12,8 +12,12 @@ PEOPLE = "People, one reference against the others"
 CONFIDENCE_PERCENT = f"{100 * CONFIDENCE:g} %"
 
 FLUENCY_COLUMNS = {  # key of the scores -> name in print, its unit, and the format of its values
-    "repeated_content_words": ("Repeated content word", "% of captions", "{:.1%}"),
-    "repeated_words": ("Repeated word in a row", "% of captions", "{:.1%}"),
+    "repeated_content_words": (
+        "Repeating a word",
+        "% of captions with a content word twice",
+        "{:.1%}",
+    ),
+    "repeated_words": ("Stuttering", "% of captions", "{:.1%}"),
     "fluency_error_rate": ("Fluency error", "% of captions", "{:.1%}"),
     "mean_length": ("Caption length", "words, mean", "{:.1f}"),
     "vocabulary_size": ("Vocabulary", "distinct words", "{:.0f}"),
@@ -235,15 +239,15 @@ def score_table(rows: Sequence[ScoreRow], split: str) -> str:
     """
     header = [f"System ({split})", *METRICS.values(), "Seeds", "Clips"]
     lines = [line for row in rows for line in _score_lines(row)]
-    tables = [_text_table(header, lines), interval_note(rows)]
+    notes = [interval_note(rows), *(f"{row.label}: {row.parts}." for row in rows if row.parts)]
+    tables = [_text_table(header, lines), "\n".join(filter(None, notes))]
     if by_seed := [line for row in rows if row.has_several for line in _seed_lines(row)]:
         header = [f"Each seed ({split})", *METRICS.values(), "Seed"]
         tables.append(_text_table(header, by_seed))
     if columns := fluency_columns(rows):
         header = [f"Fluency ({split})", "SPIDEr", *(name for name, _, _ in columns.values())]
-        units = ["", "", *(unit for _, unit, _ in columns.values())]
         lines = [_fluency_cells(row, columns) for row in rows if row.fluency]
-        tables.append(_text_table(header, [units, *lines]))
+        tables.append(_text_table(header, lines))
     return "\n\n".join(filter(None, tables)) + "\n"
 
 
@@ -281,9 +285,7 @@ def _fluency_cells(row: ScoreRow, columns: Mapping[str, tuple[str, str, str]]) -
 
 
 def _text_label(row: ScoreRow) -> str:
-    if row.kind == "system":
-        return row.label
-    return f"{row.label} [{row.parts or row.kind}]"
+    return row.label if row.kind == "system" else f"{row.label} [{row.kind}]"
 
 
 def _text_interval(interval: tuple[float, float] | None) -> str:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 # Stand-ins that `_themed` turns into the page's colours, so one drawing serves light and dark.
-INK, RULE = "#1b1f24", "#d4d8de"
+INK, RULE, PAGE = "#1b1f24", "#d4d8de", "#fbfbfa"
 # Wong's colour-blind-safe palette (Nature Methods 8:441, 2011), the strong colours first.
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 
@@ -85,6 +85,7 @@ def _inline(drawing: str, identifier: str, alt: str, max_width_px: int) -> str:
 
 def _themed(drawing: str) -> str:
     drawing = drawing.replace(INK, "currentColor").replace(RULE, "var(--rule)")
+    drawing = drawing.replace(PAGE, "var(--page)")
     for i, colour in enumerate(SERIES):
         drawing = drawing.replace(colour, f"var(--series-{i})")
     return drawing
