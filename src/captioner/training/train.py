@@ -77,7 +77,7 @@ def train_system(
 
     Raises:
         InputError: a clip without features, a word outside the vocabulary where it was counted on
-            that corpus, no captions to train on, a caption too long for the model, checkpoints or
+            that split, no captions to train on, a caption too long for the model, checkpoints or
             weights to start from that do not fit, a training that diverges.
     """
     device = prepare_process(seed, threads)
@@ -85,9 +85,13 @@ def train_system(
     moments = {
         frontend: merge_all(map(Statistics.load, paths)) for frontend, paths in statistics.items()
     }
-    counted_on = {counted["corpus"] for counted in words.corpora}
+    counted_on = {(of["corpus"], split) for of in words.corpora for split in of["splits"]}
     parts = [
-        load_source(source, words, "refuse" if source.corpus in counted_on else "skip_caption")
+        load_source(
+            source,
+            words,
+            "refuse" if (source.corpus, source.split) in counted_on else "skip_caption",
+        )
         for source in sources
     ]
     clips = join(parts)
