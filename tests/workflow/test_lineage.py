@@ -1,0 +1,158 @@
+"""Systems made of one another: an ensemble, one that starts from another, a final one."""
+
+import csv
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny import CLIPS, TINY_MODEL, Project, make_project
+
+WEIGHTS = "model/weights.safetensors"
+
+
+def system(name: str, **keys: object) -> dict:
+    training = {"epochs": 2, "warmup_epochs": 0, **keys.pop("training", {})}
+    return {
+        "name": "transformer_small",
+        "as": name,
+        "model": TINY_MODEL,
+        "training": training,
+        **keys,
+    }
+
+
+CONFIG = {
+    "corpus": "corpus/tiny.yaml",
+    "decodings": {"beam3": {"max_length": 8}},
+    "systems": [
+        {"name": "joined.yaml"},  # before its members
+        system("small"),
+        # So slow that it ends where it starts.
+        system("tuned", start="small", training={"learning_rate": 1e-12, "weight_decay": 0}),
+        system("final", train=[{"splits": ["development", "validation", "evaluation"]}]),
+        {
+            "name": "joined.yaml",
+            "as": "alone",
+            "title": "Alone",
+            "members": [{"system": "small", "seed": 1}],
+        },
+    ],
+    "submission": {"systems": ["final", "joined", "small"]},
+}
+JOINED = {
+    "title": "Joined",
+    "members": [{"system": "small"}, {"system": "tuned", "seed": 1}],
+    "average": "log_probability",
+    "decodings": ["beam3"],
+}
+
+
+@pytest.fixture(scope="module")
+def made(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """All models trained, all captions decoded."""
+    project = make_project(repository, tmp_path_factory.mktemp("kin"))
+    (project.folder / "joined.yaml").write_text(yaml.safe_dump(JOINED), encoding="utf-8")
+    # A word that only validation and evaluation have: a final system meets it.
+    captions = project.folder / "corpus/captions.csv"
+    text = captions.read_text(encoding="utf-8").replace("a bell can be heard", "a gong is heard")
+    assert text.count("gong") == 3
+    captions.write_text(text.replace("a gong is heard", "a bell can be heard", 1), encoding="utf-8")
+    project.configure(CONFIG)
+    project.snakemake("decode", "submission")
+    return project
+
+
+@contextmanager
+def configured(project: Project, *keys: str | int, value: object) -> Iterator[None]:
+    """Set one value of the config, and put the config back."""
+    config = deepcopy(CONFIG)
+    part = config
+    for key in keys[:-1]:
+        part = part.setdefault(key, {}) if isinstance(part, dict) else part[key]
+    part[keys[-1]] = value
+    project.configure(config)
+    try:
+        yield
+    finally:
+        project.configure(CONFIG)
+
+
+def captions(project: Project, run: str, split: str) -> list[list[str]]:
+    path = project.result(f"systems/{run}/captions/beam3/{split}.csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_an_ensemble_stands_at_seed_0_without_a_model(made: Project) -> None:
+    assert sorted(p.name for p in made.result("systems/joined").iterdir()) == ["seed0"]
+    assert [p.name for p in made.result("systems/joined/seed0").iterdir()] == ["captions"]
+    for split in ("evaluation", "test"):
+        said = captions(made, "joined/seed0", split)
+        assert sorted(name for name, _ in said[1:]) == sorted(CLIPS[split])
+
+
+def test_an_ensemble_of_one_says_what_that_one_says(made: Project) -> None:
+    for split in ("evaluation", "test"):
+        assert captions(made, "alone/seed0", split) == captions(made, "small/seed1", split)
+
+
+def test_a_final_system_is_packaged_and_not_scored(made: Project) -> None:
+    described = json.loads(made.result("systems/final/seed1/model/model.json").read_text())
+    learned = [(part["split"], part["n_clips"]) for part in described["trained_on"]]
+    assert learned == [("development", 4), ("validation", 2), ("evaluation", 2)]
+    assert described["best"]["epoch"] == 2 and described["best"]["validation_loss"] is None
+    first = made.result("submission/author_institute_task6_submission_1_output.csv")
+    with first.open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file)) == captions(made, "final/seed1", "test")
+    scores = "results/tiny/systems/final/seed1/scores/beam3/evaluation.json"
+    assert not made.result("systems/final/seed1/captions/beam3/evaluation.csv").exists()
+    found = made.would_run("evaluate")
+    assert found["score_split"] == 4
+    refused = made.snakemake(scores, "--dry-run", check=False)
+    assert refused.returncode != 0
+    assert (
+        "final is not scored on evaluation: it trained on evaluation"
+        in refused.stdout + refused.stderr
+    )
+
+
+def test_nothing_is_left_to_make(made: Project) -> None:
+    assert made.would_run("decode", "submission") == {}
+
+
+def test_an_ensemble_is_made_anew_with_its_members_only(made: Project) -> None:
+    with configured(made, "systems", 3, "training", "learning_rate", value=0.01):
+        found = made.would_run("decode")  # of the final system, no member
+    assert found == {"train_system": 1, "decode_split": 1, "decode": 1}
+    with configured(made, "systems", 2, "training", "learning_rate", value=0.01):
+        found = made.would_run("decode")  # of `tuned`, a member
+    assert found == {"train_system": 1, "decode_split": 2 + 2, "decode": 1}
+
+
+def test_a_start_is_made_anew_with_what_it_starts_from(made: Project) -> None:
+    with configured(made, "systems", 1, "training", "learning_rate", value=0.01):
+        found = made.would_run("decode")  # of `small`: a start and a member of both ensembles
+    assert found == {"train_system": 2, "decode_split": 2 + 2 + 2 + 2, "decode": 1}
+    with configured(made, "systems", 2, "start", value=None):
+        found = made.would_run("decode")
+    assert found == {"train_system": 1, "decode_split": 2 + 2, "decode": 1}
+
+
+def test_keys_of_an_ensemble_train_nothing(made: Project) -> None:
+    with configured(made, "systems", 0, "average", value="probability"):
+        assert made.would_run("decode") == {"decode_split": 2, "decode": 1}
+    with configured(made, "systems", 0, "members", value=[{"system": "tuned"}]):
+        assert made.would_run("decode") == {"decode_split": 2, "decode": 1}
+    with configured(made, "systems", 0, "title", value="Another"):
+        assert made.would_run("decode") == {}
+
+
+def test_how_a_training_runs_is_no_reason_to_train_again(made: Project) -> None:
+    for key, value in {"resume": False, "tensorboard": True, "gpus": 3}.items():
+        with configured(made, key, value=value):
+            assert made.would_run("decode", "submission") == {}, key
+    assert made.would_run("decode", "--config", "resume=false") == {}
