@@ -8,11 +8,12 @@ from captioner.models.registry import build_model
 from captioner.text.vocabulary import build_vocabulary
 
 FRONTEND = "logmel-dcase"
-SETTINGS = {
+SETTINGS = {  # one family for each kind of decoding state
     "dcase_baseline": {"n_hidden": 12, "n_steps": 9},
     "conv_transformer": {"n_channels": [4, 8], "n_hidden": 16, "n_heads": 2, "n_feedforward": 32},
+    "crnn_attention": {"n_channels": [4, 8], "n_hidden": 12, "n_heads": 2, "n_encoder_layers": 1},
 }
-VOCABULARY_SETTINGS = {
+VOCABULARY_SETTINGS = {  # one family for each kind of decoding state
     "text_rule": "task",
     "order": "frequency",
     "specials": "first",

@@ -14,6 +14,9 @@ from captioner.text.vocabulary import Vocabulary
 SETTINGS = {
     "dcase_baseline": {"n_hidden": 8},
     "conv_transformer": {"n_channels": [4], "n_hidden": 16},
+    "crnn_attention": {"n_channels": [4], "n_hidden": 16},
+    "embedding_transformer": {"n_hidden": 16, "n_layers": 1, "n_feedforward": 32},
+    "cnn_transformer": {"n_channels": [4], "n_hidden": 16, "n_layers": 1, "n_feedforward": 32},
 }
 
 

@@ -18,6 +18,16 @@ SETTINGS = {
         "n_feedforward": 24,
         "dropout": 0.3,
     },
+    "crnn_attention": {"n_channels": [4, 6], "n_hidden": 16, "n_heads": 2, "n_word_values": 10},
+    "embedding_transformer": {"n_hidden": 16, "n_heads": 2, "n_layers": 2, "n_feedforward": 24},
+    "cnn_transformer": {
+        "n_channels": [4, 6],
+        "n_hidden": 16,
+        "n_heads": 2,
+        "n_layers": 2,
+        "n_feedforward": 24,
+        "n_word_values": 10,
+    },
 }
 
 

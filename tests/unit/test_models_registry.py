@@ -12,7 +12,7 @@ from captioner.models.registry import FAMILIES, build_model, restore_model
 
 
 def build(family: str = "dcase_baseline", **settings):
-    return build_model(family, settings, {"logmel": 8}, 20, 0, 1)
+    return build_model(family, settings, {"logmel": 16}, 20, 0, 1)
 
 
 def test_unknown_family():

@@ -28,6 +28,21 @@ WORDS = ["rain", "falls", "on", "a", "tin", "roof", "while", "wind", "howls", "a
 MODELS = {
     "dcase_baseline": {"n_hidden": 16, "n_steps": 12},
     "conv_transformer": {"n_channels": [4, 8], "n_hidden": 16, "n_feedforward": 32},
+    "crnn_attention": {"n_channels": [4, 8], "n_hidden": 16},
+    "embedding_transformer": {
+        "n_hidden": 16,
+        "n_layers": 2,
+        "n_feedforward": 32,
+        "input_dropout": 0.0,
+    },
+    "cnn_transformer": {
+        "n_channels": [4, 8],
+        "n_hidden": 16,
+        "n_layers": 2,
+        "n_feedforward": 32,
+        "input_dropout": 0.0,
+        "encoder_dropout": 0.0,
+    },
 }
 SCHEMA = Path(__file__).resolve().parents[2] / "workflow/schemas/system.schema.yaml"
 TRAINING = complete(

@@ -1,7 +1,7 @@
 """A small autoregressive system: strided convolutions and a few Transformer layers, from scratch.
 
-Padding never leaks: frames beyond a clip's own are set to zero before each convolution, just what
-the convolution itself puts behind a clip that stands alone, and norms act frame by frame.
+Padding never leaks: convolutions see zeros behind a clip, norms act frame by frame. The embeddings
+of words classify them too: embeddings set from elsewhere, of `n_hidden` values, start both.
 """
 
 from collections.abc import Mapping
@@ -14,9 +14,12 @@ from torch import Tensor, nn
 
 from captioner.errors import InputError
 from captioner.models import dims
-from captioner.models.interface import Captioner, Memory
+from captioner.models.convolution import StridedConvolutions, frame_mask
+from captioner.models.interface import Memory
 from captioner.models.normalisation import Normalisation
-from captioner.models.transformer import Decoder, DecoderState, EncoderLayer, sinusoids
+from captioner.models.transformer import Decoder, EncoderLayer, sinusoids
+from captioner.models.transformer_captioner import TransformerCaptioner
+from captioner.models.words import WordEmbedding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,34 +51,11 @@ class ConvTransformerDims(dims.Dims):
             raise InputError(f"n_channels is {list(self.n_channels)}; expected positive numbers")
 
 
-def frame_mask(n_frames: Tensor, n_positions: int) -> Tensor:
-    """Mark the valid positions of each clip: (B,) int64 to (B, n_positions) bool."""
-    return torch.arange(n_positions, device=n_frames.device) < n_frames[:, None]
-
-
-class Convolution(nn.Module):
-    """A 3x3 convolution of stride 2 in time and frequency, layer norm over channels, GELU."""
-
-    def __init__(self, n_in: int, n_out: int):
-        super().__init__()
-        self.convolution = nn.Conv2d(n_in, n_out, kernel_size=3, stride=2, padding=1)
-        self.norm = nn.LayerNorm(n_out)
-
-    def forward(self, x: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (B, T, F, C) and n_frames (B,) to half of T and F, and of the frames, rounded up."""
-        x = x * frame_mask(n_frames, x.shape[1])[:, :, None, None]
-        x = self.convolution(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return F.gelu(self.norm(x)), (n_frames + 1) // 2
-
-
-class ConvTransformer(Captioner[DecoderState]):
+class ConvTransformer(TransformerCaptioner):
     """Convolutions and Transformer encoder layers; a Transformer decoder with tied embeddings."""
 
     Dims = ConvTransformerDims
     family = ConvTransformerDims.family
-    padding = "back"
-    equal_lengths = False
-    autoregressive = True
 
     def __init__(self, dims: ConvTransformerDims):
         super().__init__()
@@ -83,17 +63,13 @@ class ConvTransformer(Captioner[DecoderState]):
         n_features = dims.n_features[dims.frontend()]
         layer = (dims.n_hidden, dims.n_heads, dims.n_feedforward, dims.dropout)
         self.normalisation = Normalisation(n_features) if dims.normalise else None
-        channels = (1, *dims.n_channels)
-        self.convolutions = nn.ModuleList(map(Convolution, channels, channels[1:]))
-        for _ in dims.n_channels:
-            n_features = (n_features + 1) // 2
-        self.projection = nn.Linear(n_features * channels[-1], dims.n_hidden)
+        self.convolutions = StridedConvolutions(n_features, dims.n_channels)
+        self.projection = nn.Linear(self.convolutions.n_outputs, dims.n_hidden)
         self.encoder_layers = nn.ModuleList(
             EncoderLayer(*layer) for _ in range(dims.n_encoder_layers)
         )
         self.memory_norm = nn.LayerNorm(dims.n_hidden)
-        self.embedding = nn.Embedding(dims.n_tokens, dims.n_hidden)
-        nn.init.normal_(self.embedding.weight, std=dims.n_hidden**-0.5)
+        self.embedding = WordEmbedding(dims.n_tokens, dims.n_hidden, dims.n_hidden)
         self.decoder = Decoder(dims.n_decoder_layers, *layer)
         self.classifier_bias = nn.Parameter(torch.zeros(dims.n_tokens))
         self.dropout = nn.Dropout(dims.dropout)
@@ -108,39 +84,16 @@ class ConvTransformer(Captioner[DecoderState]):
         x, n_valid = features[self.dims.frontend()], n_frames[self.dims.frontend()]
         if self.normalisation is not None:
             x = self.normalisation(x)
-        x = x[..., None]  # (B, T, F, 1)
-        for convolution in self.convolutions:
-            x, n_valid = convolution(x, n_valid)
-        x = self.projection(x.flatten(2))  # (B, M, D)
+        x, n_valid = self.convolutions(x, n_valid)
+        x = self.projection(x)  # (B, M, D)
         mask = frame_mask(n_valid, x.shape[1])
         x = self.dropout(x + sinusoids(0, x.shape[1], self.dims.n_hidden, x.device))
         for layer in self.encoder_layers:
             x = layer(x, mask)
         return Memory(self.memory_norm(x), mask)
 
-    def embed(self, tokens: Tensor) -> Tensor:
-        """Embed tokens (N, L) as (N, L, D), scaled to unit variance."""
-        return self.embedding(tokens) * self.dims.n_hidden**0.5
-
-    def forward(self, memory: Memory, embedded: Tensor) -> Tensor:
-        """Give the logits (N, L, V) after each embedded word (N, L, D), all at once."""
-        state = self.decoder.start(memory.values, memory.mask, len(embedded))
-        return self._classify(self.decoder(embedded, state)[0])
-
-    def start(self, memory: Memory, prefix: Tensor, n_beams: int) -> DecoderState:
-        """Feed the prefix but its last token."""
-        rows = prefix.repeat_interleave(n_beams, dim=0)
-        state = self.decoder.start(memory.values, memory.mask, len(rows))
-        if rows.shape[1] > 1:
-            _, state = self.decoder(self.embed(rows[:, :-1]), state)
-        return state
-
-    def step(self, state: DecoderState, tokens: Tensor) -> tuple[Tensor, DecoderState]:
-        """Feed one token (N,) to each row: the logits (N, V) of the next, from the cached past."""
-        decoded, state = self.decoder(self.embed(tokens[:, None]), state)
-        return self._classify(decoded[:, 0]), state
-
-    def _classify(self, decoded: Tensor) -> Tensor:
+    def classify(self, decoded: Tensor) -> Tensor:
+        """Give the logits (..., V) of decoded words (..., D), by the embeddings themselves."""
         return F.linear(decoded, self.embedding.weight, self.classifier_bias)
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:  # the graph of jobs reads the names below without paying for 
 FAMILIES = {
     "dcase_baseline": "captioner.models.dcase_baseline",
     "conv_transformer": "captioner.models.conv_transformer",
+    "crnn_attention": "captioner.models.crnn_attention",
+    "embedding_transformer": "captioner.models.embedding_transformer",
+    "cnn_transformer": "captioner.models.cnn_transformer",
 }
 
 
