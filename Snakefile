@@ -29,36 +29,36 @@ include: "workflow/rules/submission.smk"
 rule all:
     default_target: True
     input:
-        scored_outputs(),
-        report_page(),
-        submission_outputs(),
+        RESULTS.scores(),
+        RESULTS.report(),
+        RESULTS.submission(),
 
 
 rule features:
     input:
-        feature_shards(),
+        RESULTS.features(),
 
 
 rule train:
     input:
-        trained_models(),
+        RESULTS.models(),
 
 
 rule decode:
     input:
-        decoded_captions(),
+        RESULTS.captions(),
 
 
 rule evaluate:
     input:
-        scored_outputs(),
+        RESULTS.scores(),
 
 
 rule report:
     input:
-        report_page(),
+        RESULTS.report(),
 
 
 rule submission:
     input:
-        submission_outputs(),
+        RESULTS.submission(),

@@ -12,7 +12,7 @@ from captioner.audio.frontends import FRONTENDS
 from captioner.corpus.download.registry import Entry, read_registry
 from captioner.corpus.layout import CorpusLayout, corpus_layout, download
 from captioner.errors import InputError
-from captioner.lineage import Lineage, Run
+from captioner.lineage import Lineage
 from captioner.models.registry import FAMILIES
 from captioner.settings import check_names, complete, read_yaml, resolve
 
@@ -20,7 +20,6 @@ from captioner.settings import check_names, complete, read_yaml, resolve
 ENCODERS_REGISTRY = "config/frontends/weights.tsv"
 SYSTEMS_REGISTRY = "config/systems/weights.tsv"
 ARCHIVE = "audio_archive"
-N_SUBMITTED = 4  # systems that a team may send
 
 Settings = dict[str, Any]
 
@@ -37,7 +36,7 @@ class Plan:
         self._root = root
         schema = self._schema("config")
         config.update(complete(_with_booleans(config, schema), schema, "config"))
-        self._config = config
+        self.config = config
         self.corpora: dict[str, Settings] = {}
         self.layouts: dict[str, CorpusLayout] = {}
         self.systems: dict[str, Settings] = {}
@@ -74,16 +73,6 @@ class Plan:
         """The systems that are trained: not the trivial, the published, nor ensembles."""
         return self.lineage.trained
 
-    @property
-    def unscored(self) -> dict[tuple[str, str], str]:
-        """(system, split) -> why its captions of a split are not scored: it learned from it."""
-        return {
-            (system, split): found
-            for system in self.systems
-            for split in self._config["score_splits"]
-            if (found := self.lineage.seen(system, split))
-        }
-
     def _schema(self, name: str) -> Settings:
         return _read_schema(self._root / "workflow/schemas" / f"{name}.schema.yaml")
 
@@ -108,7 +97,7 @@ class Plan:
         if name in self.systems:
             raise InputError(f"config: {source} stands twice; give a variant a name by `as:`")
         self.systems[name], self.changes[source] = system, changes
-        known = self._config
+        known = self.config
         check_names(system.get("decodings", []), known["decodings"], "decoding", source)
         if "members" in system:
             del system["train"]  # its members'
@@ -141,15 +130,6 @@ class Plan:
         check_names(part["splits"], self.layouts[part["corpus"]].splits, "split", source)
         if part["task_token"]:
             check_names([part["task_token"]], vocabulary["task_tokens"], "task token", source)
-
-    @property
-    def submitted(self) -> list[Run]:
-        """The runs that are sent to the challenge: of each system the first seed.
-
-        The systems are those that the config names, or the first that are not trivial.
-        """
-        systems = self._config["submission"]["systems"] or list(self.lineage.speaking)
-        return [(name, self.lineage.seeds(name)[0]) for name in systems[:N_SUBMITTED]]
 
     # What is fetched and unpacked.
 
@@ -211,19 +191,18 @@ class Plan:
 
     # What a system is made of.
 
-    def folder(self, run: Run) -> str:
+    def folder(self, system: str, seed: int) -> str:
         """Give the folder of a run: its model, history, captions and scores."""
-        system, seed = run
         return f"results/{self.corpus}/systems/{system}/seed{seed}"
 
-    def models(self, run: Run) -> list[str]:
+    def models(self, system: str, seed: int) -> list[str]:
         """Give the model folders that a run decodes with: its own, or its members'."""
-        return [f"{self.folder(found)}/model" for found in self.lineage.models(*run)]
+        return [f"{self.folder(*found)}/model" for found in self.lineage.models(system, seed)]
 
-    def start(self, run: Run) -> str | None:
+    def start(self, system: str, seed: int) -> str | None:
         """Give the model folder that a training starts from, if any."""
-        found = self.lineage.start(*run)
-        return None if found is None else f"{self.folder(found)}/model"
+        found = self.lineage.start(system, seed)
+        return None if found is None else f"{self.folder(*found)}/model"
 
     def published_weights(self, system: str) -> str:
         """Give the weights of a system that is not trained."""

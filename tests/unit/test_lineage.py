@@ -4,6 +4,7 @@ import pytest
 
 from captioner.errors import InputError
 from captioner.plan import Plan
+from captioner.results import Results
 
 SMALL = "transformer_small"
 
@@ -50,7 +51,7 @@ def test_an_ensemble_decodes_with_its_members_and_hears_through_all_their_front_
     made = plan(repository, path, SMALL, other)  # before its members: the order does not count
     assert made.lineage.seeds("all") == [0]
     folder = "results/clotho-v2.1/systems"
-    assert made.models(("all", 0)) == [
+    assert made.models("all", 0) == [
         f"{folder}/transformer_small/seed2/model",
         f"{folder}/other/seed1/model",  # no seed named: all of them
         f"{folder}/other/seed2/model",
@@ -59,13 +60,13 @@ def test_an_ensemble_decodes_with_its_members_and_hears_through_all_their_front_
     assert made.systems["all"]["vocabulary"] == "task"
     assert list(made.trained) == [SMALL, "other"]
     assert list(made.lineage.ensembles) == ["all"]
-    assert made.models((SMALL, 1)) == [f"{folder}/transformer_small/seed1/model"]
+    assert made.models(SMALL, 1) == [f"{folder}/transformer_small/seed1/model"]
 
 
 def test_a_start_is_the_other_systems_model_of_the_same_seed(repository):
     made = plan(repository, variant("tuned", start=SMALL), SMALL)
-    assert made.start(("tuned", 2)) == "results/clotho-v2.1/systems/transformer_small/seed2/model"
-    assert made.start((SMALL, 2)) is None
+    assert made.start("tuned", 2) == "results/clotho-v2.1/systems/transformer_small/seed2/model"
+    assert made.start(SMALL, 2) is None
 
 
 def test_published_weights_are_not_trained_and_stand_at_seed_0(repository):
@@ -81,7 +82,7 @@ def test_published_weights_are_not_trained_and_stand_at_seed_0(repository):
     file = "dcase_model_baseline_pre_trained.pt"
     assert path.startswith("results/downloads/") and path.endswith(f"/{file}")
     assert made.registry(path.split("/")[2], file).endswith("config/systems/weights.tsv")
-    assert made.start(("tuned", 2)) == "results/clotho-v2.1/systems/mine/seed0/model"
+    assert made.start("tuned", 2) == "results/clotho-v2.1/systems/mine/seed0/model"
 
 
 def test_pretrained_parts_and_word_embeddings(repository):
@@ -108,8 +109,9 @@ def test_what_was_learned_from_is_not_scored_through_any_number_of_hands(reposit
         "last": "started from tuned, which trained on evaluation",
         "all": "its member last trained on evaluation",
     }
-    assert {s: w for (s, split), w in made.unscored.items() if split == "evaluation"} == told
-    assert {system for system, split in made.unscored if split == "validation"} == told.keys()
+    unscored = Results(made).unscored
+    assert {s: w for (s, split), w in unscored.items() if split == "evaluation"} == told
+    assert {system for system, split in unscored if split == "validation"} == told.keys()
     assert made.lineage.seen("final", "test") is None
     # Nothing is left to stop on, not even for those that only started from such a system.
     assert [made.validation(name) is None for name in (SMALL, "last", "tuned", "final")] == [
@@ -120,22 +122,8 @@ def test_what_was_learned_from_is_not_scored_through_any_number_of_hands(reposit
 def test_another_corpus_is_not_the_scored_one(repository):
     macs = [{"task_token": "a"}, {"corpus": "macs", "task_token": "b"}]
     made = plan(repository, variant("multi", train=macs))
-    assert made.unscored == {}
+    assert Results(made).unscored == {}
     assert made.lineage.task_token("multi") == "a"
-
-
-def test_what_is_submitted(repository, ensemble):
-    path = ensemble({"system": SMALL})
-    four = [variant(f"v{number}") for number in range(4)]
-    made = plan(repository, "nearest_clip", SMALL, path, *four)
-    assert made.submitted == [(SMALL, 1), ("all", 0), ("v0", 1), ("v1", 1)]
-    chosen = {"systems": ["v3", "all"]}
-    assert plan(repository, SMALL, path, *four, submission=chosen).submitted == [
-        ("v3", 1),
-        ("all", 0),
-    ]
-    with pytest.raises(InputError, match="submission: unknown system 'nearest_clip'"):
-        plan(repository, SMALL, "nearest_clip", submission={"systems": ["nearest_clip"]})
 
 
 def test_booleans_of_the_command_line(repository):

@@ -16,12 +16,12 @@ if Path(sys.executable).is_file():  # once
 
 from captioner.audio.frontends import FRONTENDS as FRONTEND_MODULES
 from captioner.corpus.readers.kinds import READERS
-from captioner.corpus.splits import UNCAPTIONED
 from captioner.corpus.synthetic.files import published_files
 from captioner.errors import InputError
 from captioner.evaluation.java import SPICE_JARS
 from captioner.models.registry import FAMILIES
 from captioner.plan import Plan
+from captioner.results import Results
 from captioner.source import source_digest as digest_of_source
 from captioner.text.word_embeddings.sources import SOURCES as WORD_VECTORS
 
@@ -30,18 +30,16 @@ GPUS = int(shutil.which("nvidia-smi") is not None)
 
 try:
     PLAN = Plan(config, ROOT)
+    RESULTS = Results(PLAN)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
 C = PLAN.corpus  # the corpus that is scored
 SPLITS = PLAN.splits
 SYSTEMS, TRAINED, FRONTENDS = PLAN.systems, PLAN.trained, PLAN.frontends
-TRIVIAL, SPEAKING = PLAN.lineage.trivial, PLAN.lineage.speaking
 # Trainings side by side before several threads in one: the batches are too small to share well.
 TRAINING_THREADS = max(1, (workflow.cores or 1) // max(1, len(TRAINED) * len(config["seeds"])))
 TRAINING_GPUS = GPUS if config["gpus"] is None else config["gpus"]
-DECODED_SPLITS = [s for s in SPLITS if s in config["score_splits"] or s in UNCAPTIONED]
-EXAMPLES = [s for s in SPLITS if s in config["score_splits"]][-1]  # whose clips the report plays
 HELD_OUT = [split for split in SPLITS if split != "development"]  # no other corpus may hold them
 
 
@@ -154,7 +152,9 @@ def system_shards(split=None):
 
 def any_shards(wildcards):
     """Front-end -> one of its shards, which tells its settings and dims, of the wildcard's system."""
-    return {f: PLAN.shards(C, EXAMPLES, f)[0] for f in SYSTEMS[wildcards.system]["frontends"]}
+    return {
+        f: PLAN.shards(C, RESULTS.examples, f)[0] for f in SYSTEMS[wildcards.system]["frontends"]
+    }
 
 
 def generated_registry(wildcards):
@@ -215,19 +215,6 @@ def word_vectors_module(wildcards):
     return [WORD_VECTORS[SYSTEMS[wildcards.system]["word_embeddings"]["source"]]]
 
 
-def runs():
-    """Every (system, seed, decoding): trivial systems have seed 0 and the decoding `none`."""
-    for name, system in SYSTEMS.items():
-        for seed in PLAN.lineage.seeds(name):
-            for decoding in system.get("decodings", ["none"]):
-                yield name, seed, decoding
-
-
-def scored_runs(split):
-    """The runs that are scored on a split: not those whose system has learned from it."""
-    return [run for run in runs() if (run[0], split) not in PLAN.unscored]
-
-
 def scorable_captions(wildcards):
     """Input function: the captions of a run, refused where its system has learned from the split."""
     run = wildcards.system, int(wildcards.seed), wildcards.decoding
@@ -236,139 +223,4 @@ def scorable_captions(wildcards):
             f"{wildcards.system} is not scored on {wildcards.split}: it {seen}, and a score on clips "
             "that were learned from means nothing"
         )
-    return captions_file(run, wildcards.split)
-
-
-def captions_file(run, split):
-    system, seed, decoding = run
-    return f"{PLAN.folder((system, seed))}/captions/{decoding}/{split}.csv"
-
-
-def scores_file(run, split, extension):
-    system, seed, decoding = run
-    return f"{PLAN.folder((system, seed))}/scores/{decoding}/{split}.{extension}"
-
-
-def decoded_splits(system):
-    """The splits that a system's report and submission need its captions of."""
-    return [split for split in DECODED_SPLITS if (system, split) not in PLAN.unscored]
-
-
-def feature_shards():
-    return [path for f in FRONTENDS for split in SPLITS for path in PLAN.shards(C, split, f)]
-
-
-def trained_models():
-    return [f"{PLAN.folder((name, s))}/model" for name in TRAINED for s in config["seeds"]]
-
-
-def decoded_captions():
-    return [captions_file(run, split) for run in runs() for split in decoded_splits(run[0])]
-
-
-def scored_outputs():
-    systems = [
-        scores_file(run, split, "json")
-        for split in config["score_splits"]
-        for run in scored_runs(split)
-    ]
-    return systems + [files["json"] for files in ceiling_files().values()]
-
-
-def ceiling_files():
-    """Split -> scores of people, where clips have captions enough to score one by the others."""
-    folder = f"results/{C}/human_ceiling"
-    return {
-        split: {ext: f"{folder}/{split}.{ext}" for ext in ("json", "parquet")}
-        for split in config["score_splits"]
-        if PLAN.layout.most_captions(split) != 1
-    }
-
-
-def report_page():
-    return f"results/{C}/report/index.html"
-
-
-SUBMITTED = [
-    captions_file((system, seed, SYSTEMS[system]["decodings"][0]), "test")
-    for system, seed in PLAN.submitted
-]
-
-
-def submission_outputs():
-    """The challenge's output CSVs, where the corpus has a test split."""
-    if "test" not in SPLITS:
-        return []
-    names = config["submission"]
-    stem = f"results/{C}/submission/{names['author']}_{names['institute']}_task6_submission"
-    return [f"{stem}_{index}_output.csv" for index in range(1, len(SUBMITTED) + 1)]
-
-
-def report_content():
-    """What the report shows, as `captioner.reporting.content.ReportContent` reads it."""
-    systems = []
-    for run in runs():
-        name, seed, decoding = run
-        folder, modelled = PLAN.folder((name, seed)), "family" in SYSTEMS[name]
-        systems.append(
-            {
-                "name": name,
-                "title": SYSTEMS[name]["title"],
-                "seed": seed,
-                "decoding": decoding,
-                "trivial": name in TRIVIAL,
-                "model": f"{folder}/model" if modelled else None,
-                "history": f"{folder}/history.csv" if name in TRAINED else None,
-                "captions": {split: captions_file(run, split) for split in decoded_splits(name)},
-                "scores": {
-                    split: {ext: scores_file(run, split, ext) for ext in ("json", "parquet")}
-                    for split in config["score_splits"]
-                    if (name, split) not in PLAN.unscored
-                },
-                "unscored": {s: why for (n, s), why in PLAN.unscored.items() if n == name},
-            }
-        )
-    shown = ("seeds", "decodings", "vocabularies", "score_splits", "submission")
-    return {
-        "corpus": {
-            "name": C,
-            "title": PLAN.corpora[C]["title"],
-            "kind": PLAN.corpora[C]["kind"],
-            "synthetic": "generator" in PLAN.corpora[C],
-            "clotho": C.startswith("clotho-v2"),  # what the published scores were measured on
-        },
-        "config": {
-            "corpora": {
-                name: {k: v for k, v in corpus.items() if k not in ("name", "folder")}
-                for name, corpus in PLAN.corpora.items()
-            },
-            "systems": SYSTEMS,
-            "frontends": FRONTENDS,
-            **{key: config[key] for key in shown},
-        },
-        "notes": [f"{what}: {change}" for what, found in PLAN.changes.items() for change in found],
-        "splits": {
-            split: {kind: PLAN.table(kind, C, split) for kind in ("clips", "annotations", "checks")}
-            for split in SPLITS
-        },
-        "vocabularies": {
-            name: f"results/{C}/vocabulary/{name}.json"
-            for name in sorted({system["vocabulary"] for system in SPEAKING.values()})
-        },
-        "systems": systems,
-        "frontends": {
-            name: {"settings": settings, "shards": PLAN.shards(C, EXAMPLES, name)}
-            for name, settings in FRONTENDS.items()
-        },
-        "leakage": PLAN.leaks(),
-        "ceiling": ceiling_files(),
-    }
-
-
-def files_in(content):
-    """Yield every path of a result in a nested mapping: the inputs of the report."""
-    for value in content.values() if isinstance(content, dict) else content:
-        if isinstance(value, (dict, list)):
-            yield from files_in(value)
-        elif isinstance(value, str) and value.startswith(f"results/{C}/"):
-            yield value
+    return RESULTS.captions_of(run, wildcards.split)

@@ -3,7 +3,7 @@
 
 rule decode_split:
     input:
-        models=lambda wildcards: PLAN.models((wildcards.system, int(wildcards.seed))),
+        models=lambda wildcards: PLAN.models(wildcards.system, int(wildcards.seed)),
         clips="results/{corpus}/clips/{split}.parquet",
         features=system_shards(),
     output:
@@ -14,7 +14,7 @@ rule decode_split:
     benchmark:
         "results/{corpus}/benchmarks/decode_split/{system}.seed{seed}.{decoding}.{split}.tsv"
     wildcard_constraints:
-        system="|".join(SPEAKING) or "^$",
+        system="|".join(PLAN.lineage.speaking) or "^$",
     conda:
         "../../envs/captioner.yaml"
     threads: 1
@@ -54,7 +54,7 @@ rule caption_trivially:
     benchmark:
         "results/{corpus}/benchmarks/caption_trivially/{system}.{split}.tsv"
     wildcard_constraints:
-        system="|".join(TRIVIAL) or "^$",
+        system="|".join(PLAN.lineage.trivial) or "^$",
     conda:
         "../../envs/captioner.yaml"
     threads: 1

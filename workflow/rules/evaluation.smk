@@ -81,7 +81,8 @@ rule score_ceiling:
 rule compare_systems:
     input:
         per_clip=lambda wildcards: [
-            scores_file(run, wildcards.split, "parquet") for run in scored_runs(wildcards.split)
+            RESULTS.scores_of(run, wildcards.split)["parquet"]
+            for run in RESULTS.scored_runs(wildcards.split)
         ],
     output:
         comparison="results/{corpus}/comparisons/{split}.json",
@@ -97,7 +98,7 @@ rule compare_systems:
     params:
         systems=lambda wildcards: [
             (f"{system}, {decoding}", seed)
-            for system, seed, decoding in scored_runs(wildcards.split)
+            for system, seed, decoding in RESULTS.scored_runs(wildcards.split)
         ],
         code=source_digest("compare_systems", "results/{corpus}/comparisons/{split}.json"),
     message:

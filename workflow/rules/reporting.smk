@@ -3,8 +3,8 @@
 
 rule build_report:
     input:
-        **audio(C, EXAMPLES),
-        results=list(files_in(report_content())),
+        **audio(C, RESULTS.examples),
+        results=RESULTS.report_files(),
         templates=[
             str(path) for path in sorted((ROOT / "src/captioner/reporting/templates").iterdir())
         ],
@@ -22,7 +22,7 @@ rule build_report:
     resources:
         mem_mb=4000,
     params:
-        content=report_content(),
+        content=RESULTS.report_content(),
         benchmarks=[f"results/{C}/benchmarks", "resources/benchmarks"],
         code=source_digest("build_report", "results/{corpus}/report/index.html"),
     message:

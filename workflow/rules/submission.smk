@@ -3,7 +3,7 @@
 
 rule write_submission:
     input:
-        captions=lambda wildcards: SUBMITTED[int(wildcards.index) - 1],
+        captions=lambda wildcards: RESULTS.submitted()[int(wildcards.index) - 1],
         clips="results/{corpus}/clips/test.parquet",
     output:
         captions="results/{corpus}/submission/{author}_{institute}_task6_submission_{index}_output.csv",

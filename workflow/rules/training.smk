@@ -9,7 +9,7 @@ rule train_system:
         vocabulary=lambda wildcards: (
             f"results/{wildcards.corpus}/vocabulary/{SYSTEMS[wildcards.system]['vocabulary']}.json"
         ),
-        start=lambda wildcards: PLAN.start((wildcards.system, int(wildcards.seed))) or [],
+        start=lambda wildcards: PLAN.start(wildcards.system, int(wildcards.seed)) or [],
         pretrained=lambda wildcards: list(PLAN.pretrained(wildcards.system).values()),
         word_embeddings=lambda wildcards: PLAN.word_embeddings(wildcards.system) or [],
         jars=lambda wildcards: (

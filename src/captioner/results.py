@@ -1,0 +1,213 @@
+"""What a config's targets make: the runs of its systems, and the paths of all that they leave.
+
+Read at every start of the workflow, so nothing heavy is imported.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from captioner.corpus.splits import UNCAPTIONED
+from captioner.plan import Plan
+
+Run = tuple[str, int, str]  # system, seed, decoding
+
+N_SUBMITTED = 4  # systems that a team may send
+
+
+class Results:
+    """The runs of a plan and their files, all of the scored corpus."""
+
+    def __init__(self, plan: Plan):
+        self._plan = plan
+        self._config = plan.config
+        self._folder = f"results/{plan.corpus}"
+        self.score_splits: list[str] = plan.config["score_splits"]
+        decoded = {*self.score_splits, *UNCAPTIONED}
+        self._decoded_splits = [split for split in plan.splits if split in decoded]
+        # Whose clips the report plays.
+        self.examples = [split for split in plan.splits if split in self.score_splits][-1]
+        # (system, split) -> why its captions are not scored: it learned from the split
+        self.unscored = {
+            (system, split): found
+            for system in plan.systems
+            for split in self.score_splits
+            if (found := plan.lineage.seen(system, split))
+        }
+        # Trivial systems have seed 0 and the decoding `none`.
+        self.runs: list[Run] = [
+            (name, seed, decoding)
+            for name, system in plan.systems.items()
+            for seed in plan.lineage.seeds(name)
+            for decoding in system.get("decodings", ["none"])
+        ]
+
+    def scored_runs(self, split: str) -> list[Run]:
+        """Give the runs that are scored on a split: not those whose system learned from it."""
+        return [run for run in self.runs if (run[0], split) not in self.unscored]
+
+    def decoded_splits(self, system: str) -> list[str]:
+        """Give the splits of which the report and the submission need a system's captions."""
+        return [split for split in self._decoded_splits if (system, split) not in self.unscored]
+
+    def captions_of(self, run: Run, split: str) -> str:
+        """Give the path of a run's captions of a split."""
+        system, seed, decoding = run
+        return f"{self._plan.folder(system, seed)}/captions/{decoding}/{split}.csv"
+
+    def scores_of(self, run: Run, split: str) -> dict[str, str]:
+        """Give the paths of a run's scores: of the split (json) and per clip (parquet)."""
+        system, seed, decoding = run
+        folder = f"{self._plan.folder(system, seed)}/scores/{decoding}"
+        return {extension: f"{folder}/{split}.{extension}" for extension in ("json", "parquet")}
+
+    # What the targets ask for.
+
+    def features(self) -> list[str]:
+        """Give the shards of all front-ends."""
+        plan = self._plan
+        return [
+            path
+            for frontend in plan.frontends
+            for split in plan.splits
+            for path in plan.shards(plan.corpus, split, frontend)
+        ]
+
+    def models(self) -> list[str]:
+        """Give the folders of all models that are trained here."""
+        return [
+            f"{self._plan.folder(name, seed)}/model"
+            for name in self._plan.trained
+            for seed in self._plan.lineage.seeds(name)
+        ]
+
+    def captions(self) -> list[str]:
+        """Give the captions of all runs."""
+        return [
+            self.captions_of(run, split)
+            for run in self.runs
+            for split in self.decoded_splits(run[0])
+        ]
+
+    def scores(self) -> list[str]:
+        """Give the scores of all runs, and of people."""
+        of_runs = [
+            self.scores_of(run, split)["json"]
+            for split in self.score_splits
+            for run in self.scored_runs(split)
+        ]
+        return of_runs + [files["json"] for files in self.ceiling().values()]
+
+    def ceiling(self) -> dict[str, dict[str, str]]:
+        """Give split -> scores of people, where clips have several captions to score by."""
+        folder = f"{self._folder}/human_ceiling"
+        return {
+            split: {extension: f"{folder}/{split}.{extension}" for extension in ("json", "parquet")}
+            for split in self.score_splits
+            if self._plan.layout.most_captions(split) != 1
+        }
+
+    def report(self) -> str:
+        """Give the page of the report."""
+        return f"{self._folder}/report/index.html"
+
+    def submitted(self) -> list[str]:
+        """Give the captions that are sent: of each system those of its first seed and decoding.
+
+        The systems are those that the config names, or the first that are not trivial.
+        """
+        speaking, lineage = self._plan.lineage.speaking, self._plan.lineage
+        names = self._config["submission"]["systems"] or list(speaking)
+        return [
+            self.captions_of((name, lineage.seeds(name)[0], speaking[name]["decodings"][0]), "test")
+            for name in names[:N_SUBMITTED]
+        ]
+
+    def submission(self) -> list[str]:
+        """Give the challenge's output CSVs, where the corpus has a test split."""
+        if "test" not in self._plan.splits:
+            return []
+        names = self._config["submission"]
+        stem = f"{self._folder}/submission/{names['author']}_{names['institute']}_task6_submission"
+        return [f"{stem}_{index}_output.csv" for index in range(1, len(self.submitted()) + 1)]
+
+    # What the report shows.
+
+    def report_content(self) -> dict[str, Any]:
+        """Give the report's content, as `captioner.reporting.content.ReportContent` reads it."""
+        plan = self._plan
+        corpus = plan.corpora[plan.corpus]
+        tables = ("clips", "annotations", "checks")
+        used = sorted({system["vocabulary"] for system in plan.lineage.speaking.values()})
+        return {
+            "corpus": {
+                "name": plan.corpus,
+                "title": corpus["title"],
+                "kind": corpus["kind"],
+                "synthetic": "generator" in corpus,
+                "clotho": plan.corpus.startswith("clotho-v2"),  # of the published scores
+            },
+            "config": self._shown_config(),
+            "notes": [
+                f"{what}: {change}" for what, found in plan.changes.items() for change in found
+            ],
+            "splits": {
+                split: {kind: plan.table(kind, plan.corpus, split) for kind in tables}
+                for split in plan.splits
+            },
+            "vocabularies": {name: f"{self._folder}/vocabulary/{name}.json" for name in used},
+            "systems": [self._row(run) for run in self.runs],
+            "frontends": {
+                name: {
+                    "settings": settings,
+                    "shards": plan.shards(plan.corpus, self.examples, name),
+                }
+                for name, settings in plan.frontends.items()
+            },
+            "leakage": plan.leaks(),
+            "ceiling": self.ceiling(),
+        }
+
+    def report_files(self) -> list[str]:
+        """Give every result that the report's content names."""
+        return list(self._files_in(self.report_content()))
+
+    def _row(self, run: Run) -> dict[str, Any]:
+        name, seed, decoding = run
+        folder, system = self._plan.folder(name, seed), self._plan.systems[name]
+        return {
+            "name": name,
+            "title": system["title"],
+            "seed": seed,
+            "decoding": decoding,
+            "trivial": "trivial" in system,
+            "model": f"{folder}/model" if "family" in system else None,
+            "history": f"{folder}/history.csv" if name in self._plan.trained else None,
+            "captions": {
+                split: self.captions_of(run, split) for split in self.decoded_splits(name)
+            },
+            "scores": {
+                split: self.scores_of(run, split)
+                for split in self.score_splits
+                if (name, split) not in self.unscored
+            },
+            "unscored": {split: why for (of, split), why in self.unscored.items() if of == name},
+        }
+
+    def _shown_config(self) -> dict[str, Any]:
+        shown = ("seeds", "decodings", "vocabularies", "score_splits", "submission")
+        return {
+            "corpora": {
+                name: {k: v for k, v in corpus.items() if k not in ("name", "folder")}
+                for name, corpus in self._plan.corpora.items()
+            },
+            "systems": self._plan.systems,
+            "frontends": self._plan.frontends,
+            **{key: self._config[key] for key in shown},
+        }
+
+    def _files_in(self, content: Any) -> Iterator[str]:
+        for value in content.values() if isinstance(content, dict) else content:
+            if isinstance(value, dict | list):
+                yield from self._files_in(value)
+            elif isinstance(value, str) and value.startswith(f"{self._folder}/"):
+                yield value
