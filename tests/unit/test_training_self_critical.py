@@ -1,6 +1,7 @@
 """Self-critical training against exhaustive sums over all captions of a toy policy."""
 
-from dataclasses import dataclass
+import csv
+from dataclasses import dataclass, replace
 from itertools import product
 from types import SimpleNamespace
 
@@ -9,12 +10,14 @@ import pytest
 import torch
 from test_models_contract import EOS, N_TOKENS, SOS, build, random_clips
 from torch import nn
+from training_corpus import make_corpus, make_settings
 
 from captioner.errors import InputError
 from captioner.models.interface import Memory
 from captioner.models.registry import FAMILIES
 from captioner.training import self_critical
 from captioner.training.self_critical import Reinforcement, SelfCritical, without_dropout
+from captioner.training.train import train_system
 
 UNK, A, B = 2, 3, 4  # with SOS and EOS, the toy's tokens
 MAX_LENGTH = 2
@@ -337,3 +340,40 @@ def test_settings_that_contradict(make):
     for key, value in (("label_smoothing", 0.1), ("mixup", {"alpha": 0.4}), ("word_dropout", 0.1)):
         with pytest.raises(InputError, match=rf"{key}.*self_critical.*Leave it out"):
             SelfCritical(clips, VOCABULARY, {"self_critical": {}, key: value})
+
+
+def test_reinforcement_improves_cider_over_its_start(tmp_path):
+    """A system trained by cross entropy goes on by reward; both are kept at their best CIDEr."""
+    job = make_corpus(tmp_path)
+    source = replace(job["sources"][0], weight=8.0)  # steps per epoch
+    job |= {"sources": [source], "validation": source}
+    common = {"batching": "clips", "batch_size": 6, "patience": 100, "monitor": "cider"}
+    rows = []
+    for stage, training in (
+        ("first", {"captions_per_clip": "all", "learning_rate": 5e-3, "epochs": 6}),
+        (
+            "second",
+            {
+                "learning_rate": 3e-3,
+                "epochs": 6,
+                "loss": "self_critical",
+                "self_critical": {
+                    "reward": {"cider": 1, "bleu_4": 0.5},
+                    "baseline": "leave_one_out",
+                    "samples": 5,
+                    "max_length": 11,
+                },
+            },
+        ),
+    ):
+        folder = tmp_path / stage
+        job |= {"model_folder": folder / "model", "history": folder / "history.csv"}
+        train_system(**job, settings=make_settings(**common, **training))
+        with job["history"].open(encoding="utf-8", newline="") as file:
+            rows.append(list(csv.DictReader(file)))
+        job["start"] = folder / "model"
+    before, after = (max(float(row["validation_cider"]) for row in stage) for stage in rows)
+    assert after > before + 0.3
+    rewards = [float(row["reward"]) for row in rows[1]]
+    assert rewards[-1] > rewards[0]
+    assert not any(row["reward"] for row in rows[0])
