@@ -136,6 +136,8 @@ def write_system(
             "distinct_2": 0.75,
             "mean_length": 8.25,
             "repeated_content_words": repeated,
+            "repeated_words": repeated / 2,
+            "unfinished": 0.0,
         },
         "n_clips": len(predictions),
         "empty_predictions": [name for name, said in predictions.items() if not said],

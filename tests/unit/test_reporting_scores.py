@@ -65,6 +65,19 @@ def test_several_seeds_are_one_row_with_mean_and_interval_over_seeds(tmp_path: P
     assert "of 3 seeds, the mean and its 95 % Student's t interval" in interval_note([row])
 
 
+def test_fluency_errors_stand_beside_the_other_values(tmp_path: Path) -> None:
+    """SPIDEr-FL's detector writes its rate beside the metrics, where it was asked for."""
+    one = run(tmp_path, "good", 0.25)
+    path = one.scores["evaluation"].json
+    path.write_text(json.dumps({**json.loads(path.read_text()), "fluency_error_rate": 0.125}))
+    other = run(tmp_path, "other", 0.25)
+    text = score_table(score_rows(content_of([one, other]), "evaluation"), "evaluation")
+    fluency = text.split("\n\n")[-1].splitlines()
+    start = fluency[0].index("Fluency errors")
+    assert fluency[2][start:].split()[:2] == ["12.5", "%"]
+    assert fluency[3][start : start + len("Fluency errors")].strip() == ""
+
+
 def test_decodings_are_rows_of_their_own(tmp_path: Path) -> None:
     runs = [
         run(tmp_path / decoding, "good", base, seed, decoding=decoding)
@@ -190,7 +203,7 @@ def test_score_table_in_a_terminal(tmp_path: Path) -> None:
     assert lines[6].split()[-2:] == ["0.051", "1045"]
     assert len({lines[i].rindex("0.") for i in (2, 4, 6)}) == 1, "columns are aligned"
     assert note.startswith("Below each score its interval: 95 % percentile bootstrap")
-    assert fluency.splitlines()[2].split()[:3] == ["Good", "0.258", "25.0%"]
+    assert fluency.splitlines()[2].split()[:3] == ["Good", "0.258", "12.5"]
     assert "published" not in score_table(
         score_rows(content_of(systems), "evaluation"), "evaluation"
     )

@@ -25,17 +25,6 @@ METRICS = {  # key in the score files -> name in print, in the challenge's order
 }
 
 
-FLUENCY = (  # values of captions as a set that the report shows, where the scores have them
-    "fluency_error_rate",
-    "repeated_content_words",
-    "repeated_words",
-    "mean_length",
-    "vocabulary_size",
-    "vocabulary_coverage",
-    "distinct_2",
-)
-
-
 @dataclass(frozen=True)
 class Scores:
     """The scores of one system on one split."""
@@ -44,7 +33,7 @@ class Scores:
     n_clips: int
     empty_predictions: list[str]  # file names
     intervals: dict[str, tuple[float, float]]  # by metric; empty in scores made without them
-    fluency: dict[str, float]  # values of the captions as a set, by the keys of `FLUENCY`
+    fluency: dict[str, float]  # values of the captions as a set, by name
 
 
 @dataclass(frozen=True)
@@ -87,7 +76,7 @@ def read_scores(path: Path) -> Scores:
             f"{path}: no score {', '.join(missing)}; found {', '.join(found['metrics']) or 'none'}."
             f" A report needs all of {', '.join(METRICS)}: remove the file and evaluate again."
         )
-    of_set = {**found.get("diversity", {}), **found}
+    rate = {k: v for k, v in found.items() if k == "fluency_error_rate"}
     return Scores(
         metrics={metric: float(found["metrics"][metric]) for metric in METRICS},
         n_clips=found["n_clips"],
@@ -97,7 +86,7 @@ def read_scores(path: Path) -> Scores:
             for metric, (low, high) in found.get("intervals", {}).items()
             if metric in METRICS
         },
-        fluency={key: of_set[key] for key in FLUENCY if key in of_set},
+        fluency={**found.get("diversity", {}), **rate},
     )
 
 

@@ -27,6 +27,7 @@ from captioner.reporting.learning import (
 from captioner.reporting.loading import METRICS
 from captioner.reporting.provenance import describe
 from captioner.reporting.scores import (
+    FluencyColumn,
     ScoreRow,
     fluency_columns,
     interval_note,
@@ -53,7 +54,7 @@ class ScoredSplit:
     dcase: str
     rows: Sequence[ScoreRow]
     intervals: str  # of what they are
-    fluency: Mapping[str, tuple[str, str, str]]  # columns: name, unit and format by key
+    fluency: Mapping[str, FluencyColumn]  # by key of the scores
     figure: Figure
 
 

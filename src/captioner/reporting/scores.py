@@ -1,6 +1,6 @@
 """The score table: a row for each system with a decoding, over its seeds, and the same as text."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from captioner.evaluation.bootstrap import CONFIDENCE, over_seeds
@@ -11,18 +11,31 @@ from captioner.reporting.published import published_systems
 PEOPLE = "People, one reference against the others"
 CONFIDENCE_PERCENT = f"{100 * CONFIDENCE:g} %"
 
-FLUENCY_COLUMNS = {  # key of the scores -> name in print, its unit, and the format of its values
-    "repeated_content_words": (
-        "Repeating a word",
-        "% of captions with a content word twice",
-        "{:.1%}",
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+@dataclass(frozen=True)
+class FluencyColumn:
+    """One column of the table of fluency: its heading, what is counted, how a value is written."""
+
+    name: str
+    unit: str
+    text: Callable[[float], str]
+
+
+FLUENCY_COLUMNS = {  # by the key of the scores
+    "repeated_words": FluencyColumn("Stuttering", "captions with a word twice in a row", _percent),
+    "repeated_content_words": FluencyColumn(
+        "Repeating", "captions with a content word twice", _percent
     ),
-    "repeated_words": ("Stuttering", "% of captions", "{:.1%}"),
-    "fluency_error_rate": ("Fluency error", "% of captions", "{:.1%}"),
-    "mean_length": ("Caption length", "words, mean", "{:.1f}"),
-    "vocabulary_size": ("Vocabulary", "distinct words", "{:.0f}"),
-    "vocabulary_coverage": ("Coverage", "% of the references' words", "{:.1%}"),
-    "distinct_2": ("Distinct word pairs", "% of pairs", "{:.1%}"),
+    "unfinished": FluencyColumn("Unfinished", "captions that end in the, and, of ...", _percent),
+    "fluency_error_rate": FluencyColumn("Fluency errors", "captions, FENSE's detector", _percent),
+    "mean_length": FluencyColumn("Caption length", "words, mean", "{:.1f}".format),
+    "vocabulary_size": FluencyColumn("Vocabulary", "distinct words", "{:.0f}".format),
+    "vocabulary_coverage": FluencyColumn("Coverage", "of the references' words", _percent),
+    "distinct_2": FluencyColumn("Distinct word pairs", "of all pairs", _percent),
 }
 
 
@@ -223,7 +236,7 @@ def interval_note(rows: Sequence[ScoreRow]) -> str:
     return f"Below each score its interval: {'; '.join(said)}." if said else ""
 
 
-def fluency_columns(rows: Sequence[ScoreRow]) -> dict[str, tuple[str, str, str]]:
+def fluency_columns(rows: Sequence[ScoreRow]) -> dict[str, FluencyColumn]:
     """Give the columns of `FLUENCY_COLUMNS` that at least one row has a value of."""
     return {
         key: column
@@ -245,7 +258,7 @@ def score_table(rows: Sequence[ScoreRow], split: str) -> str:
         header = [f"Each seed ({split})", *METRICS.values(), "Seed"]
         tables.append(_text_table(header, by_seed))
     if columns := fluency_columns(rows):
-        header = [f"Fluency ({split})", "SPIDEr", *(name for name, _, _ in columns.values())]
+        header = [f"Fluency ({split})", "SPIDEr", *(column.name for column in columns.values())]
         lines = [_fluency_cells(row, columns) for row in rows if row.fluency]
         tables.append(_text_table(header, lines))
     return "\n\n".join(filter(None, tables)) + "\n"
@@ -276,10 +289,10 @@ def _seed_lines(row: ScoreRow) -> list[list[str]]:
     return lines
 
 
-def _fluency_cells(row: ScoreRow, columns: Mapping[str, tuple[str, str, str]]) -> list[str]:
+def _fluency_cells(row: ScoreRow, columns: Mapping[str, FluencyColumn]) -> list[str]:
     values = [
-        form.format(row.fluency[key]) if key in row.fluency else ""
-        for key, (_, _, form) in columns.items()
+        column.text(row.fluency[key]) if key in row.fluency else ""
+        for key, column in columns.items()
     ]
     return [_text_label(row), f"{row.metrics['spider']:.3f}", *values]
 
