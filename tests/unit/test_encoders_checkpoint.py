@@ -153,6 +153,12 @@ def test_files_that_are_no_checkpoint(state, tmp_path):
         "page": b"<!DOCTYPE html><title>404 Not Found</title>" * 20,
         "text": b"no checkpoint",
         "zip": b"PK\x03\x04" + bytes(300),
+        # What the unpickler meets in other files: an empty stack, mark or memo, wrong operands.
+        "words": b"a 0.1 0.2\nbell 0.3 0.4\n",
+        "mark": b"(t.",
+        "memo": b"h\x05.",
+        "build": b"}]b.",
+        "short": b"J\x01",
     }
     for name, content in bad.items():
         path = tmp_path / name

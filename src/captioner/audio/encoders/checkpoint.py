@@ -3,6 +3,7 @@
 import hashlib
 import pickle
 import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,12 @@ SAFE_GLOBALS: list[Any] = [
     (_Ignored, "__builtin__.getattr"),
     (_Ignored, "torch.optim.lr_scheduler.OneCycleLR"),
 ]
+
+# What `torch.load` raises for bytes that are no checkpoint.
+DAMAGE = (
+    RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError,
+    AssertionError, struct.error,
+)  # fmt: skip
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -108,7 +115,7 @@ def read_checkpoint(path: Path) -> Any:
             "tensors and plain values. Nothing was executed. Use the published file; of a network "
             "of your own, save its `state_dict()`, not the network."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+    except DAMAGE as error:
         raise _unreadable(path, error) from error
 
 
