@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from captioner.errors import InputError
-from captioner.models.dcase_baseline import LastStepGRU
 from captioner.models.registry import build_model
 
 EOS = 3
@@ -98,15 +97,6 @@ def test_equals_the_plain_computation(dropout):
     torch.testing.assert_close(results[0], results[1], atol=1e-6, rtol=0)
     gradients = [{n: p.grad for n, p in m.named_parameters()} for m in (plain, model)]
     torch.testing.assert_close(gradients[0], gradients[1], atol=1e-6, rtol=0)
-
-
-def test_last_step_gru_is_the_last_step():
-    torch.manual_seed(0)
-    plain = nn.GRU(32, 16, batch_first=True, bidirectional=True)
-    short = LastStepGRU(32, 16, batch_first=True, bidirectional=True)
-    short.load_state_dict(plain.state_dict())
-    x = torch.randn(4, 200, 32)
-    torch.testing.assert_close(short(x), plain(x)[0][:, -1], atol=1e-6, rtol=0)
 
 
 def test_dropout_acts_in_training_only_and_step_by_step():

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from captioner.errors import InputError
 from captioner.models import dims
+from captioner.models.gru import GRU, LastStepGRU
 from captioner.models.interface import Captioner, Memory
 
 
@@ -35,39 +36,21 @@ class BaselineDims(dims.Dims):
         self.require_probability("dropout")
 
 
-class LastStepGRU(nn.GRU):
-    """The last time step of a bidirectional GRU's output, exactly, at little over half the work.
-
-    At the last step, the reverse direction has read one frame: only that is computed.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
-        """Map (B, T, F) to (B, 2 * hidden)."""
-        return torch.cat([self._last(x, ""), self._last(x[:, -1:], "_reverse")], dim=-1)
-
-    def _last(self, x: Tensor, direction: str) -> Tensor:
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        weights = [getattr(self, f"{name}_l0{direction}") for name in names]
-        zeros = x.new_zeros(1, x.shape[0], self.hidden_size)
-        _, last = torch.gru(x, zeros, weights, True, 1, 0.0, self.training, False, True)
-        return last[0]
-
-
 class Encoder(nn.Module):
     """Three bidirectional GRUs; gives the last time step."""
 
     def __init__(self, n_features: int, n_hidden: int, dropout: float):
         super().__init__()
-        self.gru_1 = nn.GRU(n_features, n_hidden, batch_first=True, bidirectional=True)
-        self.gru_2 = nn.GRU(2 * n_hidden, n_hidden, batch_first=True, bidirectional=True)
-        self.gru_3 = LastStepGRU(2 * n_hidden, n_hidden, batch_first=True, bidirectional=True)
+        self.gru_1 = GRU(n_features, n_hidden, bidirectional=True)
+        self.gru_2 = GRU(2 * n_hidden, n_hidden, bidirectional=True)
+        self.gru_3 = LastStepGRU(2 * n_hidden, n_hidden, bidirectional=True)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, T, F) to (B, 2 * n_hidden)."""
-        h = self.dropout(self.gru_1(features)[0])
-        h = h + self.dropout(self.gru_2(h)[0])
-        return h[:, -1] + self.dropout(self.gru_3(h))
+        h = self.dropout(self.gru_1(features.transpose(0, 1)))  # (T, B, 2 * n_hidden)
+        h = h + self.dropout(self.gru_2(h))
+        return h[-1] + self.dropout(self.gru_3(h))
 
 
 class Decoder(nn.Module):
@@ -76,13 +59,13 @@ class Decoder(nn.Module):
     def __init__(self, n_hidden: int, n_tokens: int, dropout: float):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.rnn = nn.GRU(2 * n_hidden, n_hidden, batch_first=True)
+        self.rnn = GRU(2 * n_hidden, n_hidden, batch_first=True)
         self.classifier = nn.Linear(n_hidden, n_tokens)
 
     def forward(self, encoded: Tensor, n_steps: int) -> Tensor:
         """Map (N, 1, 2 * n_hidden) to logits (N, n_steps, V)."""
         repeated = encoded.expand(-1, n_steps, -1)  # dropout differs from step to step
-        return self.classifier(self.rnn(self.dropout(repeated))[0])
+        return self.classifier(self.rnn(self.dropout(repeated)))
 
 
 @dataclass(frozen=True)
