@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,9 @@ from captioner.errors import InputError
 from captioner.job import Progress
 from captioner.models.interface import Captioner
 from captioner.text.vocabulary import Vocabulary
-from captioner.training.augmentation import SpecAugment
+from captioner.training.augmentation import Augment, Augmentation
 from captioner.training.averaging import build_averaging
 from captioner.training.batches import (
-    Augment,
     Batch,
     make_batch,
     plan_training,
@@ -70,7 +70,6 @@ class Trainer:
         self.validation = validation
         self.vocabulary = vocabulary
         self.training = dict(training)
-        self.means = means
         self.seed = seed
         self.scorer = scorer
         self.device = next(model.parameters()).device
@@ -89,8 +88,7 @@ class Trainer:
             training["patience"], training["minimum_delta"], training["monitor"]
         )
         self.plateau = Plateau(**training["plateau"]) if training["schedule"] == "plateau" else None
-        given = training["specaugment"]
-        self.specaugment = None if given is None else SpecAugment(**given)
+        self.augmentation = Augmentation.from_settings(training, means)
         self.drop_last = training["validation_drop_last"]
         self._check_validation_split()
 
@@ -240,11 +238,10 @@ class Trainer:
         ]
 
     def _augment(self, epoch: int, batch: int) -> Augment | None:
-        specaugment = self.specaugment
-        if specaugment is None:
+        if self.augmentation is None:
             return None
         generator = numpy_generator(self.seed, Purpose.AUGMENTATION, epoch, batch)
-        return lambda frontend, features: specaugment(features, self.means[frontend], generator)
+        return partial(self.augmentation.draw, generator)
 
     def _generators(self, epoch: int, batch: int, n_parts: int) -> list[torch.Generator]:
         return [

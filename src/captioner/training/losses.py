@@ -44,7 +44,7 @@ class CrossEntropy:
 
     def __call__(self, model: Captioner, batch: Batch, generator: torch.Generator) -> Loss:
         """Give the loss of a batch; nothing is drawn."""
-        return self.of_memory(model, model.encode(batch.features, batch.n_frames), batch)
+        return self.of_memory(model, encode_clips(model, batch), batch)
 
     def of_memory(self, model: Captioner, memory: Memory, batch: Batch) -> Loss:
         """Give the loss of a batch whose clips have been encoded."""
@@ -60,14 +60,49 @@ class CrossEntropy:
 
 def batch_logits(model: Captioner, batch: Batch) -> Tensor:
     """Give the logits (N, L, V) of a batch's captions; each of its clips is encoded once."""
-    return caption_logits(model, model.encode(batch.features, batch.n_frames), batch)
+    return caption_logits(model, encode_clips(model, batch), batch)
+
+
+def encode_clips(model: Captioner, batch: Batch) -> Memory:
+    """Encode a batch's clips, mixed with their partners where it says so.
+
+    Padded features are mixed as they are; the valid frames of the mixture are those of either.
+    """
+    mixup = batch.mixup
+    if mixup is None:
+        return model.encode(batch.features, batch.n_frames)
+    n_clips = len(mixup.partner)
+    features = {
+        frontend: torch.lerp(values[mixup.partner], values[:n_clips], mixup.own)
+        for frontend, values in batch.features.items()
+    }
+    n_frames = {
+        frontend: torch.maximum(lengths[mixup.partner], lengths[:n_clips])
+        for frontend, lengths in batch.n_frames.items()
+    }
+    return model.encode(features, n_frames)
 
 
 def caption_logits(model: Captioner, memory: Memory, batch: Batch) -> Tensor:
     """Give the logits (N, L, V) of a batch's captions from its encoded clips."""
     if batch.clip is not None:
         memory = memory.select(batch.clip)
-    return model(memory, model.embed(batch.tokens))
+    return model(memory, embed_words(model, batch))
+
+
+def embed_words(model: Captioner, batch: Batch) -> Tensor:
+    """Embed a batch's input words (N, L, D), mixed and hidden where it says so.
+
+    A hidden word is a vector of zeros. What a partner's caption adds ends with that caption.
+    """
+    embedded = model.embed(batch.tokens)
+    mixup = batch.mixup
+    if mixup is not None:
+        other = (1 - mixup.own) * mixup.valid[..., None] * model.embed(mixup.tokens)
+        embedded = mixup.own * embedded + other
+    if batch.hidden_words is not None:
+        embedded = embedded.masked_fill(batch.hidden_words[..., None], 0)
+    return embedded
 
 
 def caption_loss(
