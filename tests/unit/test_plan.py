@@ -4,6 +4,7 @@ import pytest
 
 from captioner.errors import InputError
 from captioner.plan import Plan
+from captioner.settings import merge, read_yaml
 
 CONFIG = {
     "corpus": "clotho-v2.1",
@@ -20,6 +21,33 @@ def multi(*train: dict, **changes: object) -> dict:
 
 OWN = {"task_token": "clotho"}
 MACS = {"corpus": "macs", "weight": 0.5, "task_token": "macs"}
+
+
+@pytest.mark.parametrize(
+    "overlay", [None, "config/demo.yaml", "config/multi.yaml", "benchmarks/learning.yaml"]
+)
+def test_shipped_configs_resolve(repository, overlay):
+    config = read_yaml(repository / "config/config.yaml")
+    if overlay:
+        config = merge(config, read_yaml(repository / overlay))
+    plan = Plan(config, repository)
+    assert plan.trained
+    for system in plan.trained:
+        assert list(plan.training_files(system))
+
+
+def test_every_system_is_one_of_the_kinds(repository):
+    """All at once: what they name of one another, of front-ends, decodings and vocabularies."""
+    config = merge(
+        read_yaml(repository / "config/config.yaml"), read_yaml(repository / "config/multi.yaml")
+    )
+    names = sorted(path.stem for path in (repository / "config/systems").glob("*.yaml"))
+    plan = Plan({**config, "systems": names}, repository)
+    kin = plan.lineage
+    kinds = [kin.trained, kin.published, kin.ensembles, kin.trivial]
+    assert sorted(name for kind in kinds for name in kind) == names
+    assert list(kin.published) == ["baseline_released"] and list(kin.ensembles) == ["ensemble"]
+    assert kin.start("convnext_transformer_scst", 1) == ("convnext_transformer", 1)
 
 
 def test_by_default_a_system_learns_from_the_development_split(repository):

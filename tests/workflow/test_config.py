@@ -19,14 +19,29 @@ def dry_run(project: Project, *arguments: str) -> str:
 
 def test_full_reproduction_from_a_fresh_clone(project: Project) -> None:
     found = dry_run(project)
-    assert "fetch_file                 11" in found  # the eleven files of Clotho v2.1
-    assert "train_system                1" in found
+    # The eleven files of Clotho v2.1, an encoder's weights and the released baseline's.
+    assert "fetch_file                 13" in found
+    assert "train_system                2" in found
+    assert "import_weights              1" in found
 
 
 def test_demo_from_a_fresh_clone(project: Project) -> None:
     found = dry_run(project, "--configfile", "config/demo.yaml")
     assert "generate_corpus             1" in found
     assert "train_system                3" in found
+
+
+def test_every_system_on_clotho(project: Project) -> None:
+    """All at once: front-ends, vocabularies and decodings that they name are there."""
+    names = sorted(path.stem for path in (project.clone / "config/systems").glob("*.yaml"))
+    names.remove("convnext_transformer_multi")  # has a config of its own, and corpora to be placed
+    found = dry_run(project, "--config", f"systems={names}")
+    made = ("trivial", "members", "weights: ")
+    texts = [(project.clone / f"config/systems/{name}.yaml").read_text() for name in names]
+    n_trained = sum(not any(f"\n{key}" in text for key in made) for text in texts)
+    assert n_trained >= 9
+    assert f"train_system {n_trained:16}" in found
+    assert "fetch_file                 15" in found  # Clotho, three encoders, the released baseline
 
 
 @pytest.mark.parametrize("target", ["features", "train", "decode", "evaluate", "report"])

@@ -149,10 +149,3 @@ def test_keys_of_an_ensemble_train_nothing(made: Project) -> None:
         assert made.would_run("decode") == {"decode_split": 2, "decode": 1}
     with configured(made, "systems", 0, "title", value="Another"):
         assert made.would_run("decode") == {}
-
-
-def test_how_a_training_runs_is_no_reason_to_train_again(made: Project) -> None:
-    for key, value in {"resume": False, "tensorboard": True, "gpus": 3}.items():
-        with configured(made, key, value=value):
-            assert made.would_run("decode", "submission") == {}, key
-    assert made.would_run("decode", "--config", "resume=false") == {}

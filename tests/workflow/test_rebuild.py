@@ -81,6 +81,61 @@ def test_title_retrains_nothing(finished: Project) -> None:
         assert set(finished.would_run()) == {"build_report"}
 
 
+def test_another_seed_leaves_the_first_alone(finished: Project) -> None:
+    with configured(finished, "seeds", value=[1, 2]):
+        found = finished.would_run()
+    assert found["train_system"] == 2  # both systems, the second seed
+    assert found["decode_split"] == 2 * found["score_split"] == 4
+    assert "write_submission" not in found  # the first seed's stand
+
+
+def test_what_is_sent(finished: Project) -> None:
+    with configured(finished, "submission", "systems", value=["tiny_transformer"]):
+        found = finished.would_run()
+    # The report shows the config.
+    assert found == {"write_submission": 1, "build_report": 1}
+
+
+def test_how_trainings_run(finished: Project) -> None:
+    for key, value in {"resume": False, "tensorboard": True, "gpus": 3}.items():
+        with configured(finished, key, value=value):
+            assert finished.would_run() == {}, key
+    assert finished.would_run("--config", "resume=false", "tensorboard=true") == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("start", "baseline2"),
+        ("pretrained", {"encoder": "corpus/mine.pth"}),
+        ("word_embeddings", {"source": "file", "path": "corpus/mine.txt"}),
+    ],
+)
+def test_what_a_training_starts_from(finished: Project, key: str, value: object) -> None:
+    """Of one system of two: that one is trained anew, the other is not."""
+    (finished.folder / "corpus/mine.pth").touch()
+    (finished.folder / "corpus/mine.txt").touch()
+    config = deepcopy(CONFIG)
+    config["systems"].append({**CONFIG["systems"][0], "as": "baseline2"})
+    config["systems"][0][key] = value
+    finished.configure(config)
+    try:
+        found = finished.would_run("decode")
+    finally:
+        finished.configure(CONFIG)
+    assert found["train_system"] == 2  # and the one that is new
+    assert found["decode_split"] == 4
+    assert found.get("embed_words", 0) == (key == "word_embeddings")
+
+
+def test_published_weights_in_place_of_a_training(finished: Project) -> None:
+    (finished.folder / "corpus/mine.pth").touch()
+    with configured(finished, "systems", 0, "weights", value="corpus/mine.pth"):
+        found = finished.would_run("decode")
+    assert found["import_weights"] == 1 and found["decode_split"] == 2
+    assert "train_system" not in found
+
+
 def test_wav_overwritten_in_place(finished: Project) -> None:
     wav = finished.folder / "corpus/wavs" / "bell.two.wav"
     status, content = wav.stat(), wav.read_bytes()
