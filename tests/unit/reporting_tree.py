@@ -123,6 +123,8 @@ def write_system(
         csv.writer(stream).writerows([("file_name", "caption_predicted"), *predictions.items()])
     scores = [base + i / 100 for i in range(len(predictions))]
     columns = {"file_name": list(predictions), **dict.fromkeys(METRICS, scores)}
+    columns |= {"bleu_statistics": [[1] * 10] * len(scores)}
+    columns |= {"meteor_statistics": [[1.0] * 23] * len(scores)}
     pq.write_table(pa.table(columns), root / "scores.parquet")
     values = {metric: base + i / 1000 + 0.0004 for i, metric in enumerate(METRICS)}
     found = {

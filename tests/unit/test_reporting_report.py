@@ -145,6 +145,16 @@ def test_fluency_stands_beside_spider(page: Page) -> None:
     ]
 
 
+def test_differences_from_the_baseline(page: Page) -> None:
+    """Of four clips nothing can be concluded: 2 of 16 ways to swap captions are as far apart."""
+    (caption,) = [text for text in page.tables if text.startswith("SPIDEr against")]
+    assert caption.startswith("SPIDEr against Typical caption, on the same clips of evaluation.")
+    assert "from .05 on the difference could be chance" in caption
+    assert page.tables[caption][1:] == [
+        ["Small Transformer", "beam3", "+.200", "+.200 to +.200", ".13", "could be chance"]
+    ]
+
+
 def test_empty_predictions_are_named(page: Page) -> None:
     (details,) = [text for text in page.texts["details"] if "are empty" in text]
     assert details == f"Small Transformer, seed 2: 1 of 4 predictions are empty {ODD_NAMES[1]}"

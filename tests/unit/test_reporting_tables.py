@@ -9,8 +9,10 @@ from captioner.reporting.content import ReportContent, System, system_labels, sy
 from captioner.reporting.examples import choose
 from captioner.reporting.loading import read_costs
 from captioner.reporting.tables import (
+    difference_text,
     duration_text,
     licence_text,
+    p_text,
     phrase,
     rate_text,
     source_text,
@@ -107,3 +109,19 @@ def test_licences_and_phrases() -> None:
     assert phrase({"corpus": "x", "splits": ["development", "validation"]}) == (
         "x, development + validation"
     )
+
+
+@pytest.mark.parametrize("difference, expected", [
+    (0.0214, "+.021"), (-0.0031, "−.003"), (0.0, "+.000"), (1.25, "+1.250"), (-0.5, "−.500"),
+    (10.5, "+10.500"),
+])  # fmt: skip
+def test_differences_of_scores(difference: float, expected: str) -> None:
+    assert difference_text(difference) == expected
+
+
+@pytest.mark.parametrize("p, expected", [
+    (0.00009, "< .001"), (0.003, ".003"), (0.0094, ".009"), (0.0096, ".01"), (0.05, ".05"),
+    (0.5, ".50"), (1.0, "1.00"),
+])  # fmt: skip
+def test_p_values(p: float, expected: str) -> None:
+    assert p_text(p) == expected

@@ -150,6 +150,12 @@ class ReportContent:
         """Give the members of an ensemble, system and seed; nothing for a single system."""
         return [(m["system"], m["seed"]) for m in self.settings(system).get("members") or ()]
 
+    def kind(self, system: System) -> str:
+        """Say what a run is: "system", "ensemble" or "trivial"."""
+        return (
+            "ensemble" if self.members(system.name) else "trivial" if system.trivial else "system"
+        )
+
     def groups(self) -> list["Group"]:
         """Gather the runs that differ in nothing but the seed, in the order of the runs."""
         runs: dict[tuple[str, str], list[System]] = {}

@@ -35,10 +35,13 @@ from captioner.reporting.scores import (
     score_rows,
     score_table,
 )
+from captioner.reporting.significance import Significance, against_baseline
 from captioner.reporting.tables import (
     DCASE_SPLITS,
+    difference_text,
     duration_text,
     licence_text,
+    p_text,
     phrase,
     rate_text,
     split_row,
@@ -56,6 +59,7 @@ class ScoredSplit:
     intervals: str  # of what they are
     fluency: Mapping[str, FluencyColumn]  # by key of the scores
     figure: Figure
+    significance: Significance | None
 
 
 def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> None:
@@ -128,6 +132,8 @@ def _environment() -> Environment:
     environment.filters["score"] = lambda value: f"{value:.3f}"
     environment.filters["thousands"] = lambda n: f"{n:,}".replace(",", "\u202f")  # thin space
     environment.filters.update(
+        difference=difference_text,
+        p=p_text,
         time=duration_text,
         rate=rate_text,
         phrase=phrase,
@@ -163,6 +169,7 @@ def _scored(content: ReportContent, split: str) -> ScoredSplit:
         intervals=interval_note(rows),
         fluency=fluency_columns(rows),
         figure=spider_figure(bars, f"spider-{split}"),
+        significance=against_baseline(content, split),
     )
 
 

@@ -144,8 +144,7 @@ def score_rows(content: ReportContent, split: str) -> list[ScoreRow]:
 
 def _row(content: ReportContent, group: Group, split: str) -> ScoreRow | None:
     """Give the row of a system on a split; None if it has nothing to do with the split."""
-    name, members = group.first.name, content.members(group.first.name)
-    kind = "ensemble" if members else "trivial" if group.first.trivial else "system"
+    name, kind = group.first.name, content.kind(group.first)
     per_seed = {
         run.seed: read_scores(run.scores[split].json) for run in group.runs if split in run.scores
     }
@@ -163,7 +162,7 @@ def _row(content: ReportContent, group: Group, split: str) -> ScoreRow | None:
         per_seed=per_seed,
         has_seeds=kind == "system" and not content.settings(name).get("weights"),
         note="" if per_seed else f"{unscored}: not scored",
-        parts=members_text(content, name) if members else "",
+        parts=members_text(content, name) if kind == "ensemble" else "",
     )
 
 

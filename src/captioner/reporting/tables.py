@@ -64,6 +64,17 @@ def rate_text(per_second: float) -> str:
     return f"{per_second:,.0f}".replace(",", "\u202f")
 
 
+def difference_text(difference: float) -> str:
+    """Write a difference of scores with its sign: `+.021`, `\u2212.003`."""
+    sign = "+" if difference >= 0 else "\N{MINUS SIGN}"
+    return f"{sign}{abs(difference):.3f}".replace(f"{sign}0.", f"{sign}.")
+
+
+def p_text(p: float) -> str:
+    """Write a p-value: `.04`, `.003`, `< .001`."""
+    return "< .001" if p < 0.001 else f"{p:.3f}"[1:] if p < 0.0095 else f"{p:.2f}".lstrip("0")
+
+
 def licence_text(url: str) -> str:
     """Name a Creative Commons licence by its address: `CC BY 3.0`; others keep their address."""
     if found := re.search(r"creativecommons\.org/licenses/([a-z+-]+)/([\d.]+)", url):
