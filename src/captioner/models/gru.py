@@ -17,7 +17,7 @@ from torch.nn.functional import pad
 
 WEIGHTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 FORWARD, REVERSE = "", "_reverse"  # what the names of a direction's weights end with
-BLOCK = 32  # steps
+BLOCK = 64  # steps
 
 
 class GRU(nn.GRU):
