@@ -15,7 +15,7 @@ from captioner.evaluation.java import missing_jars
 from captioner.evaluation.metrics import cider
 from captioner.evaluation.score import score_captions, tokenize_clips
 from captioner.models.checkpoint import LoadedModel
-from captioner.models.interface import Captioner
+from captioner.models.interface import Captioner, Memory
 from captioner.models.registry import build_model
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.batches import make_batch, plan_validation
@@ -132,10 +132,10 @@ def test_captions_start_with_the_task_token(split):
             return logits, state
 
     scorer = CaptionScorer(replace(clips, starts=starts), vocabulary, "cider")
-    memory = SimpleNamespace(values=torch.zeros(len(clips), 1, 1))
+    memory = Memory(torch.zeros(len(clips), 1, 1), torch.ones(len(clips), 1, dtype=torch.bool))
     scorer.add(Echo(), memory, range(len(clips)))
-    assert heard == starts
     assert scorer.result() == {"cider": 0.0}
+    assert heard == starts
 
 
 def test_spider_needs_spices_jars(split):

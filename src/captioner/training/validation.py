@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from captioner.decoding.beam import beam_search
 from captioner.decoding.constraints import Constraints
@@ -61,6 +62,7 @@ class CaptionScorer:
         self._cache = ParseCache(cache_folder) if cache_folder else None
         self._threads = threads
         self._model: Captioner | None = None
+        self._waiting: list[tuple[list[int], Memory]] = []
         self._captions: dict[int, str] = {}  # of this epoch: clip -> tokens
 
     def add(self, model: Captioner, memory: Memory, clips: Sequence[int]) -> None:
@@ -68,13 +70,16 @@ class CaptionScorer:
         self._model = model
         if model.equal_lengths:
             return
-        new = {clip: row for row, clip in enumerate(clips) if clip not in self._captions}
+        known = {*self._captions, *(clip for waiting, _ in self._waiting for clip in waiting)}
+        new = {clip: row for row, clip in enumerate(clips) if clip not in known}
         if not new:
             return
         if len(new) < len(clips):
             rows = torch.tensor(list(new.values()), device=memory.values.device)
             memory = memory.select(rows)
-        self._decode(model, memory, list(new))
+        self._waiting.append((list(new), memory))
+        if sum(len(waiting) for waiting, _ in self._waiting) >= self._options.batch_size:
+            self._decode_waiting(model)
 
     def result(self) -> dict[str, float]:
         """Give the scores of the split, and begin anew.
@@ -82,6 +87,7 @@ class CaptionScorer:
         Clips that no memory came of are encoded first.
         """
         if self._model is not None:
+            self._decode_waiting(self._model)
             for batch in self._missing(self._model.equal_lengths):
                 self._encode_and_decode(self._model, batch)
         captions = [self._captions[clip] for clip in range(len(self._clips))]
@@ -128,6 +134,14 @@ class CaptionScorer:
             features[frontend], n_frames[frontend] = values.to(device), lengths.to(device)
         self._decode(model, model.encode(features, n_frames), clips)
 
+    def _decode_waiting(self, model: Captioner) -> None:
+        """Decode together what came in batches of any size: many clips cost little more a step."""
+        if self._waiting:
+            clips = [clip for waiting, _ in self._waiting for clip in waiting]
+            memory = _join([memory for _, memory in self._waiting])
+            self._waiting = []
+            self._decode(model, memory, clips)
+
     def _decode(self, model: Captioner, memory: Memory, clips: list[int]) -> None:
         starts = torch.tensor([[self._clips.starts[clip]] for clip in clips])
         starts = starts.to(memory.values.device)
@@ -135,3 +149,14 @@ class CaptionScorer:
         for clip, hypotheses in zip(clips, found, strict=True):
             best = hypotheses[0].tokens if hypotheses else []
             self._captions[clip] = self._spoken.tokenize(best)
+
+
+def _join(memories: Sequence[Memory]) -> Memory:
+    """Put the clips of several memories together, padded to the longest."""
+    longest = max(memory.values.shape[1] for memory in memories)
+    values, masks = [], []
+    for memory in memories:
+        missing = longest - memory.values.shape[1]
+        values.append(functional.pad(memory.values, (0, 0, 0, missing)))
+        masks.append(functional.pad(memory.mask, (0, missing)))
+    return Memory(torch.cat(values), torch.cat(masks))
