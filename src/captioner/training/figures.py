@@ -88,21 +88,12 @@ class Figures:
             state.n_norms += 1
 
     def means(self, state: TrainingState) -> dict[str, Any]:
-        """Give an epoch's row of the history, as far as its steps say.
-
-        Raises `InputError` if the gradient of no step was finite.
-        """
-        if not state.n_norms:
-            raise InputError(
-                f"training diverged in epoch {state.epoch}: found no step with a finite gradient, "
-                "however the loss was scaled; expected overflows to end after some steps. Train "
-                "with `precision: bfloat16` or float32."
-            )
+        """Give an epoch's row of the history, as far as its steps say."""
         return {
             "training_loss": state.loss / state.loss_weight,
             **{name: total / state.loss_weight for name, total in state.facts.items()},
             "clips_per_s": round(state.n_clips / state.seconds, 3),
-            "gradient_norm": state.gradient_norm / state.n_norms,
+            "gradient_norm": state.gradient_norm / state.n_norms if state.n_norms else None,
         }
 
 

@@ -300,6 +300,7 @@ class Trainer:
     ) -> None:
         """Record an epoch, keep its weights if they are the best, and go on to the next."""
         epoch = state.epoch
+        self.precision.check(epoch)
         if scores:
             check_validation(scores, epoch)
             score = scores[self.stopping.column]
@@ -328,7 +329,11 @@ class Trainer:
             "Epoch %d of %d: %s (best: epoch %d)",
             epoch,
             self.training["epochs"],
-            ", ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "epoch"),
+            ", ".join(
+                f"{name} {value:.4g}"
+                for name, value in row.items()
+                if name != "epoch" and value is not None
+            ),
             state.best_epoch,
         )
         state.history.append(row)

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from captioner.errors import InputError
+
 HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -47,3 +49,12 @@ class Precision:
         """Let the optimizer take a step by gradients that `unscale` has been called on."""
         self.scaler.step(optimizer)
         self.scaler.update()
+
+    def check(self, epoch: int) -> None:
+        """Raise `InputError` if gradients go on to overflow whatever the scale."""
+        if self.scales and self.scaler.get_scale() < 1:
+            raise InputError(
+                f"training diverged by epoch {epoch}: found gradients that overflow even unscaled, "
+                "expected that of steps with too high a scale only. Train with `precision: "
+                "bfloat16` or float32."
+            )
