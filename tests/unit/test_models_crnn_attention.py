@@ -1,53 +1,16 @@
-"""The recurrent system: its encoder against PyTorch's packed sequences, its state, its settings."""
+"""The recurrent system with attention: what reaches a word, its state, its settings."""
 
 import pytest
 import torch
-from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from captioner.errors import InputError
-from captioner.models.crnn_attention import BidirectionalGRU, reversal
 from captioner.models.registry import build_model
-
-LENGTHS = torch.tensor([7, 1, 5, 7, 2])
 
 
 def build(**settings):
     torch.manual_seed(0)
     small = {"n_channels": [4, 4], "n_hidden": 8, "n_heads": 2}
     return build_model("crnn_attention", small | settings, {"logmel": 16}, 20, 0, 1)
-
-
-def test_reversal_turns_each_clip_within_its_own_length():
-    places = reversal(torch.tensor([4, 1, 3]), 4)
-    assert places.tolist() == [[3, 2, 1, 0], [0, 1, 2, 3], [2, 1, 0, 3]]
-    assert torch.equal(places.gather(1, places), torch.arange(4).expand(3, 4))
-
-
-def test_both_directions_equal_a_packed_sequences():
-    """Outputs of the clips' own positions and all gradients, whatever stands behind a clip."""
-    torch.manual_seed(1)
-    own = BidirectionalGRU(6, 4)
-    theirs = nn.GRU(6, 4, batch_first=True, bidirectional=True)
-    with torch.no_grad():
-        for name, value in own.forwards.named_parameters():
-            theirs.get_parameter(name).copy_(value)
-        for name, value in own.backwards.named_parameters():
-            theirs.get_parameter(f"{name}_reverse").copy_(value)
-    x = torch.randn(5, 7, 6)
-    behind = torch.arange(7) >= LENGTHS[:, None]
-    x[behind] = 100.0
-    weights = torch.randn(5, 7, 8).masked_fill(behind[..., None], 0)
-    found = own(x, reversal(LENGTHS, 7))
-    packed = pack_padded_sequence(x, LENGTHS, batch_first=True, enforce_sorted=False)
-    expected, _ = pad_packed_sequence(theirs(packed)[0], batch_first=True)
-    torch.testing.assert_close(found[~behind], expected[~behind], atol=1e-6, rtol=0)
-    (found * weights).sum().backward()
-    (expected * weights).sum().backward()
-    for name, value in own.forwards.named_parameters():
-        torch.testing.assert_close(value.grad, theirs.get_parameter(name).grad)
-    for name, value in own.backwards.named_parameters():
-        torch.testing.assert_close(value.grad, theirs.get_parameter(f"{name}_reverse").grad)
 
 
 def test_every_word_reaches_the_next_and_so_does_what_was_heard():

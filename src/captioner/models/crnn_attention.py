@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from captioner.errors import InputError
 from captioner.models import dims
 from captioner.models.convolution import StridedConvolutions, frame_mask
+from captioner.models.gru import GRU
 from captioner.models.interface import Captioner, Memory
 from captioner.models.normalisation import Normalisation
 from captioner.models.transformer import Attention, KeysValues, regroup
@@ -47,40 +48,6 @@ class CrnnAttentionDims(dims.Dims):
             )
         if not self.n_channels or min(self.n_channels) < 1:
             raise InputError(f"n_channels is {list(self.n_channels)}; expected positive numbers")
-
-
-class BidirectionalGRU(nn.Module):
-    """A GRU each way over clips of different lengths, exactly as over each clip alone.
-
-    Padding stands behind a clip, so the forward direction never sees it in time to matter. The
-    reverse direction reads each clip turned round within its own length, its padding still behind.
-    (`PackedSequence` does the same, but its backward pass on a CPU is quadratic in length.)
-    """
-
-    def __init__(self, n_in: int, n_hidden: int):
-        super().__init__()
-        self.forwards = nn.GRU(n_in, n_hidden, batch_first=True)
-        self.backwards = nn.GRU(n_in, n_hidden, batch_first=True)
-
-    def forward(self, x: Tensor, turned: Tensor) -> Tensor:
-        """Map (B, M, n_in) to (B, M, 2 * n_hidden); `turned` (B, M) as `reversal` gives it."""
-        forwards, _ = self.forwards(x)
-        backwards, _ = self.backwards(_at(x, turned))
-        return torch.cat([forwards, _at(backwards, turned)], dim=-1)
-
-
-def reversal(n_valid: Tensor, n_positions: int) -> Tensor:
-    """Give the place (B, n_positions) int64 of each position once its clip is turned round.
-
-    Places behind a clip's own `n_valid` (B,) keep theirs, so that a second turn undoes the first.
-    """
-    places = torch.arange(n_positions, device=n_valid.device)
-    turned = n_valid[:, None] - 1 - places
-    return torch.where(turned >= 0, turned, places)
-
-
-def _at(x: Tensor, places: Tensor) -> Tensor:
-    return x.gather(1, places[..., None].expand_as(x))
 
 
 @dataclass(frozen=True)
@@ -124,8 +91,8 @@ class CrnnAttention(Captioner[CrnnState]):
         self.convolutions = StridedConvolutions(n_features, dims.n_channels)
         self.projection = nn.Linear(self.convolutions.n_outputs, n_hidden)
         self.encoder_layers = nn.ModuleList(
-            BidirectionalGRU(n_hidden if layer == 0 else 2 * n_hidden, n_hidden)
-            for layer in range(dims.n_encoder_layers)
+            GRU(n_in, n_hidden, batch_first=True, bidirectional=True)
+            for n_in in (n_hidden, *[2 * n_hidden] * (dims.n_encoder_layers - 1))
         )
         self.memory_projection = nn.Linear(2 * n_hidden, n_hidden)
         self.memory_norm = nn.LayerNorm(n_hidden)
@@ -154,9 +121,8 @@ class CrnnAttention(Captioner[CrnnState]):
             x = self.normalisation(x)
         x, n_valid = self.convolutions(x, n_valid)
         x = self.projection(x)
-        turned = reversal(n_valid, x.shape[1])
         for layer in self.encoder_layers:
-            x = layer(self.dropout(x), turned)
+            x = layer(self.dropout(x), n_valid)  # what stands behind a clip never reaches it
         values = self.memory_norm(self.memory_projection(self.dropout(x)))
         return Memory(values, frame_mask(n_valid, x.shape[1]))
 
