@@ -12,16 +12,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from plain_tokens import use_plain_tokens
 from safetensors.torch import load_file
-from training_corpus import make_corpus, make_settings
+from scaling import grow_often
+from training_corpus import TRAINING, make_corpus, make_settings
 
 from captioner.models.registry import FAMILIES
 from captioner.training.resume import ResumeFile, TrainingState, digest
 from captioner.training.train import train_system
 
 HERE = Path(__file__).parent
-# Runs a job again and again, each time in a process that kills itself when it has reached `point`
-# `count` times; says how each ended and what it left. One start of Python serves them all.
+# Runs jobs again and again, each time in a process that kills itself when it has reached `point`
+# `count` times; says how each ended and what it left. One start of Python serves all tests.
 CHILD = """
 import json, os, pickle, signal, sys
 sys.path[:0] = sys.argv[1:3]
@@ -29,13 +31,17 @@ import torch
 from captioner.models import checkpoint
 from captioner.training import loop, step, train
 from captioner.training.resume import ResumeFile
+from plain_tokens import use_plain_tokens
+from scaling import grow_often
 
-job, kills = pickle.load(sys.stdin.buffer)
+use_plain_tokens()
+grow_often()
 loop.SAVE_INTERVAL_S = 0
 torch.optim.Adam([torch.nn.Parameter(torch.ones(1))])  # imports much: once for all runs
 PLACES = {
     "step": (step.Stepper, "take"),
     "validation": (loop.Trainer, "_loss_of"),
+    "epoch": (loop.Trainer, "_close_epoch"),
     "save": (torch, "save"),
     "end": (ResumeFile, "remove"),
 }
@@ -55,55 +61,70 @@ def kill_at(point, count):
 
     setattr(owner, name, killing)
 
-found = []
-for point, count in kills:
-    pid = os.fork()
-    if pid == 0:
-        try:
-            kill_at(point, count)
-            train.train_system(**job)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    states = [path.name for path in job["resume_folder"].glob("*.pt")]
-    found.append((status, len(states), job["model_folder"].exists()))
-print(json.dumps(found))
+while True:
+    job, kills = pickle.load(sys.stdin.buffer)
+    found = []
+    for point, count in kills:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                kill_at(point, count)
+                train.train_system(**job)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        states = [path.name for path in job["resume_folder"].glob("*.pt")]
+        found.append((status, len(states), job["model_folder"].exists()))
+    print(json.dumps(found), flush=True)
 """
 NEVER = ("step", 0)
+DEAD = -signal.SIGKILL
 
 
-def run_killed(job, *kills):
-    """Run a job once per kill; give (exit status, states on disk, whether a model stands)."""
-    child = subprocess.run(
+@pytest.fixture(autouse=True)
+def as_in_the_child(monkeypatch):
+    use_plain_tokens(monkeypatch.setattr)
+    grow_often(monkeypatch.setattr)
+
+
+@pytest.fixture(scope="module")
+def run_killed():
+    """Runs a job once per kill; gives (exit status, states on disk, whether a model stands)."""
+    child = subprocess.Popen(
         [sys.executable, "-c", CHILD, str(HERE), str(HERE.parents[1] / "src")],
-        input=pickle.dumps((job, kills)),
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
     )
-    assert child.returncode == 0, child.stderr.decode()
-    return [tuple(run) for run in json.loads(child.stdout)]
+
+    def run(job, *kills):
+        pickle.dump((job, kills), child.stdin)
+        child.stdin.flush()
+        return [tuple(run) for run in json.loads(child.stdout.readline())]
+
+    yield run
+    child.kill()
+    child.communicate()
 
 
-def job_of(folder, family):
+def job_of(folder, family, **training):
     specaugment = {
         "time_stripes": 1,
         "time_width": 0.3,
         "frequency_stripes": 1,
         "frequency_width": 0.3,
     }
-    settings = make_settings(
-        family,
-        batching="clips" if family == "conv_transformer" else "pairs",
-        batch_size=2 if family == "conv_transformer" else 8,  # 3 or 4 batches an epoch
-        epochs=5,
-        learning_rate=0.01,
-        schedule="cosine",
-        warmup_epochs=2,
-        validation_drop_last=True,
-        specaugment=specaugment,
-    )
+    given = {
+        "batching": "clips",
+        "batch_size": 2,  # 3 batches an epoch
+        "epochs": 5,
+        "learning_rate": 0.01,
+        "schedule": "cosine",
+        "warmup_epochs": 2,
+        "specaugment": specaugment,
+    }
+    settings = make_settings(family, **given | training)
     settings["model"] = settings["model"] | {"dropout": 0.3}
     return {"settings": settings, **make_corpus(folder)}
 
@@ -115,9 +136,20 @@ def result(job):
     return load_file(job["model_folder"] / "weights.safetensors"), rows
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_killed_anywhere_and_started_again(tmp_path, family):
-    whole, killed = job_of(tmp_path / "whole", family), job_of(tmp_path / "killed", family)
+def assert_the_same(whole, killed):
+    (weights, history), (weights_killed, history_killed) = result(whole), result(killed)
+    assert history_killed == history and len(history) == 5
+    assert weights_killed.keys() == weights.keys()
+    for name, value in weights.items():
+        assert torch.equal(weights_killed[name], value), name
+    assert not killed["resume_folder"].exists()
+
+
+def test_killed_anywhere_and_started_again(tmp_path, run_killed):
+    """The baseline, with its random pairs and its shuffled validation."""
+    training = {"batching": "pairs", "batch_size": 8, "validation_drop_last": True}
+    whole = job_of(tmp_path / "whole", "dcase_baseline", **training)
+    killed = job_of(tmp_path / "killed", "dcase_baseline", **training)
     train_system(**whole)
     runs = run_killed(
         killed,
@@ -131,14 +163,78 @@ def test_killed_anywhere_and_started_again(tmp_path, family):
         ("end", 1),  # the model is written, the state not yet removed
         NEVER,
     )
-    dead = -signal.SIGKILL
-    assert runs == [(dead, 0, False), *[(dead, 1, False)] * 6, (dead, 1, True), (0, 0, True)]
-    (weights, history), (weights_killed, history_killed) = result(whole), result(killed)
-    assert history_killed == history and len(history) == 5
-    assert weights_killed.keys() == weights.keys()
-    for name, value in weights.items():
-        assert torch.equal(weights_killed[name], value), name
-    assert not killed["resume_folder"].exists()
+    assert runs == [(DEAD, 0, False), *[(DEAD, 1, False)] * 6, (DEAD, 1, True), (0, 0, True)]
+    assert_the_same(whole, killed)
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "dcase_baseline"])
+def test_every_family(tmp_path, run_killed, family):
+    whole, killed = job_of(tmp_path / "whole", family), job_of(tmp_path / "killed", family)
+    train_system(**whole)
+    runs = run_killed(killed, ("step", 2), ("step", 6), ("validation", 3), NEVER)
+    assert [status for status, *_ in runs] == [DEAD, DEAD, DEAD, 0]
+    assert_the_same(whole, killed)
+
+
+OPTIONS = {
+    "ema, bfloat16, accumulation, cosine by step, inputs mixed": {
+        "averaging": {"kind": "ema", "decay": 0.8},
+        "precision": "bfloat16",
+        "accumulate": 2,
+        "optimizer": "adamw",
+        "betas": [0.8, 0.9],
+        "weight_decay": 0.1,
+        "schedule_step": "step",
+        "warmup_epochs": 1.5,
+        "captions_per_clip": "all",
+        "buckets": 2,
+        "mixup": {"alpha": 0.4},
+        "word_dropout": 0.2,
+        "batches_ahead": 0,
+    },
+    "mean of epochs, float16, plateau, rates of parts": {
+        "averaging": {"kind": "last_epochs", "n": 2},
+        "precision": "float16",
+        "schedule": "plateau",
+        "minimum_delta": 0.5,
+        "plateau": {"factor": 0.3, "patience": 2},
+        "learning_rates": {"decoder": 0.002, "embedding": 0.0},
+    },
+    "reinforcement of a mean, in parts": {
+        "loss": "self_critical",
+        "self_critical": TRAINING["self_critical"]
+        | {"baseline": "leave_one_out", "samples": 2, "max_length": 6},
+        "accumulate": 2,
+        "monitor": "cider",
+        "averaging": {"kind": "ema", "decay": 0.8},
+    },
+    "reinforcement, bfloat16": {
+        "loss": "self_critical",
+        "self_critical": TRAINING["self_critical"] | {"max_length": 6},
+        "precision": "bfloat16",
+        "monitor": "cider",
+    },
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
+def test_killed_with_every_option(tmp_path, run_killed, options):
+    whole = job_of(tmp_path / "whole", "conv_transformer", **options)
+    killed = job_of(tmp_path / "killed", "conv_transformer", **options)
+    train_system(**whole)
+    runs = run_killed(
+        killed,
+        ("step", 2),
+        ("step", 4),  # in the second epoch
+        ("epoch", 1),  # validated, not yet recorded
+        ("step", 3),
+        ("save", 3),
+        ("validation", 3),
+        ("end", 1),
+        NEVER,
+    )
+    assert [status for status, *_ in runs] == [*[DEAD] * 7, 0]
+    assert_the_same(whole, killed)
 
 
 def test_the_state_of_other_inputs_is_left_alone(tmp_path, caplog):

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from plain_tokens import use_plain_tokens
 from safetensors.torch import load_file
 from training_corpus import (
     NAMES,
@@ -34,6 +35,11 @@ from captioner.training.history import COLUMNS
 from captioner.training.losses import batch_logits
 from captioner.training.sources import load_source
 from captioner.training.train import train_system
+
+
+@pytest.fixture(autouse=True)
+def plain_tokens(monkeypatch):
+    use_plain_tokens(monkeypatch.setattr)
 
 
 @pytest.fixture
