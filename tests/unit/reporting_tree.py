@@ -19,6 +19,8 @@ from captioner.corpus.tables import (
     write_annotations,
     write_clips,
 )
+from captioner.evaluation.error_analysis import analyse_errors
+from captioner.evaluation.parts_of_speech import Tagged
 from captioner.store.writing import write_shard
 
 METRICS = ["bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "meteor", "cider", "spice", "spider"]
@@ -281,6 +283,22 @@ def write_tree(root: Path, wavs: list[Path] | None = None, captions: Any = None)
         "versions": {"python": "3.11.2", "torch": "2.15"},
         "commit": "0123456789abcdef0123456789abcdef01234567",
     }
+
+
+def write_errors(path: Path) -> Path:
+    """Write the error analysis of a few captions, tagged by hand: nouns, and two verbs."""
+    lemmas = {"barks": "bark", "sings": "sing"}
+
+    def tagged(word: str) -> Tagged:
+        return Tagged(word, lemmas.get(word, word), "VBZ" if word in lemmas else "NN")
+
+    def tag(captions: Sequence[str]) -> list[list[Tagged]]:
+        return [[tagged(word) for word in caption.split()] for caption in captions]
+
+    references = {f"{i}.wav": ["dog barks", "dog barks", "rain"] for i in range(3)}
+    predictions = {"0.wav": "bird sings", "1.wav": "bird barks", "2.wav": "dog <i>"}
+    write_json(path, analyse_errors(predictions, references, tag))
+    return path
 
 
 def add_systems(root: Path, content: dict[str, Any]) -> dict[str, Any]:

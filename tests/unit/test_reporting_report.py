@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 from PIL import Image
-from reporting_tree import FAULT, HOSTILE, METRICS, ODD_NAMES, add_systems, write_tree
+from reporting_tree import FAULT, HOSTILE, METRICS, ODD_NAMES, add_systems, write_errors, write_tree
 
 from captioner.errors import InputError
 from captioner.reporting.content import ReportContent
@@ -389,6 +389,24 @@ def test_every_kind_of_system_has_its_place(tree: Any, tmp_path: Path) -> None:
     assert trained["Large and small"][1].endswith("; mean of log-probabilities")
     text = (tmp_path / "report/scores.txt").read_text(encoding="utf-8")
     assert "ConvNeXt Transformer, final: trained on evaluation: not scored" in text
+
+
+def test_words_that_are_missed_and_made_up(tree: Any, page: Page, tmp_path: Path) -> None:
+    assert not any("words" in str(a["href"]) for a in page.all("a")), "no analysis, no section"
+    errors = {"evaluation": str(write_errors(tmp_path / "errors.json"))}
+    small, *rest = tree[0]["systems"]
+    systems = [{**small, "errors": errors}, *rest]
+    build_report({**tree[0], "frontends": {}, "systems": systems}, tmp_path / "report")
+    page = Page((tmp_path / "report/index.html").read_text(encoding="utf-8"))
+    assert {"href": "#words"} in page.all("a")
+    assert page.table("Right: the share")[1][:5] == [
+        *("Small Transformer", "25 %", "33 %", "50 %", "33 %"),
+    ]
+    assert page.table("Missed")[1:] == [["bark", "verb", "2", "67 %"], ["dog", "noun", "2", "67 %"]]
+    assert ["<i>", "noun", "1", "100 %"] in page.table("Made up")
+    header, row = page.table("Confused nouns")
+    assert header == ["People say", "Clips", "Found", "bird", "<i>"]
+    assert row == ["dog", "3", "1", "2", "0"]
 
 
 def test_page_is_accessible_and_loads_nothing_from_elsewhere(tree: Any, page: Page) -> None:

@@ -74,6 +74,7 @@ class System:
     captions: Mapping[str, Path] = field(default_factory=dict)  # CSV by split
     scores: Mapping[str, ScoreFiles] = field(default_factory=dict)  # by split
     unscored: Mapping[str, str] = field(default_factory=dict)  # split -> why it is not scored there
+    errors: Mapping[str, Path] = field(default_factory=dict)  # JSON of the error analysis by split
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> "System":
@@ -83,8 +84,9 @@ class System:
         scores = {
             split: ScoreFiles.from_dict(files) for split, files in given.get("scores", {}).items()
         }
+        errors = {split: Path(path) for split, path in given.get("errors", {}).items()}
         rest = {key: value for key, value in given.items() if key not in ("model", "history")}
-        return cls(**{**rest, **paths, "captions": captions, "scores": scores})
+        return cls(**{**rest, **paths, "captions": captions, "scores": scores, "errors": errors})
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ from captioner.reporting.tables import (
     rate_text,
     split_row,
 )
+from captioner.reporting.words import read_words
 from captioner.store.shards import FeatureStore
 
 
@@ -100,6 +101,7 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
             at_best=at_best_columns(trainings),
             learned=learned(system_titles(content.systems), trainings),
             heard=heard,
+            words=read_words(content, heard) if heard else [],
             dcase=DCASE_SPLITS,
             examples=examples,
             splits=[split_row(split, t.clips, t.annotations) for split, t in tables.items()],

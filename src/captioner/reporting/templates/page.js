@@ -28,6 +28,17 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
+// A link to a part that is folded away opens it.
+const unfold = () => {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (target instanceof HTMLDetailsElement) {
+    target.open = true;
+    target.scrollIntoView();
+  }
+};
+window.addEventListener("hashchange", unfold);
+unfold();
+
 // Examples: order and filter.
 const tools = document.getElementById("tools");
 if (tools) {

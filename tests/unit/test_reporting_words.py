@@ -1,0 +1,54 @@
+"""Missed, made-up and confused words in the report."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from reporting_tree import write_errors
+
+from captioner.reporting.content import Corpus, ReportContent, System
+from captioner.reporting.words import N_WORDS, read_words
+
+
+def content_of(systems: list[System]) -> ReportContent:
+    return ReportContent(Corpus("x", "X", "folder", False, False), {}, {}, systems)
+
+
+def test_words_of_the_first_seed_that_has_an_analysis(tmp_path: Path) -> None:
+    path = write_errors(tmp_path / "errors.json")
+    bare = System("a", "A", 1, "greedy")
+    with_errors = replace(bare, seed=2, errors={"evaluation": path})
+    content = content_of([bare, with_errors, replace(bare, name="b", title="B")])
+    (words,) = read_words(content, "evaluation")
+    assert read_words(content, "validation") == []
+    assert (words.label, words.n_clips) == ("A", 3)
+    assert words.shares["noun"] == (pytest.approx(1 / 4), pytest.approx(1 / 3))
+    assert words.shares["verb"] == (pytest.approx(1 / 2), pytest.approx(1 / 3))
+    assert words.shares["adverb"] == (None, None)
+    assert [(row["word"], row["clips"], row["of"]) for row in words.missed] == [
+        ("bark", 2, 3),
+        ("dog", 2, 3),
+    ]
+    assert [(row["word"], row["clips"]) for row in words.invented] == [
+        ("bird", 2),
+        ("<i>", 1),
+        ("sing", 1),
+    ]
+    nouns, verbs = words.confusions
+    assert (nouns.part, nouns.rows, nouns.columns) == ("noun", [("dog", 3, 1)], ["bird", "<i>"])
+    assert (nouns.counts, nouns.highest) == ([[2, 0]], 2)
+    assert (verbs.rows, verbs.columns, verbs.counts) == ([("bark", 3, 1)], ["sing"], [[1]])
+
+
+def test_long_tables_are_cut_and_empty_matrices_left_out(tmp_path: Path) -> None:
+    path = write_errors(tmp_path / "errors.json")
+    found = json.loads(path.read_text())
+    row = {"word": "x", "part": "noun", "clips": 1, "of": 1}
+    found["missed"] = [{**row, "word": str(i)} for i in range(50)]
+    found["confusion"]["noun"]["predicted"] = []
+    path.write_text(json.dumps(found))
+    system = System("a", "A", 1, "greedy", errors={"evaluation": path})
+    (words,) = read_words(content_of([system]), "evaluation")
+    assert [row["word"] for row in words.missed] == [str(i) for i in range(N_WORDS)]
+    assert [confusion.part for confusion in words.confusions] == ["verb"]
