@@ -333,6 +333,22 @@ def test_recurrent_layers_can_be_trained_by_cudnn():
     assert not torch.equal(layer(x)[0], layer(x)[0])
 
 
+def test_a_model_of_few_steps_says_so_at_once(make):
+    """Not when a long caption happens to be sampled."""
+    model = build("dcase_baseline")
+    n_steps = model.dims.n_steps
+    objective = make(vocabulary=SYSTEM_VOCABULARY, max_length=n_steps + 1)
+    with torch.no_grad():
+        model.decoder.classifier.bias[EOS] = 100.0  # captions have no word
+    with pytest.raises(InputError, match=rf"max_length: found {n_steps + 1}.*lower it.*n_steps"):
+        objective(model, real_batch(1), torch.Generator())
+    with torch.no_grad():
+        model.decoder.classifier.bias[EOS] = -100.0  # captions do not end
+    objective = make(vocabulary=SYSTEM_VOCABULARY, max_length=n_steps)
+    loss = objective(model, real_batch(1), torch.Generator())
+    assert loss.facts["length"] == n_steps
+
+
 def test_settings_that_contradict(make):
     with pytest.raises(InputError, match=r"1 sample per clip.*at least 2"):
         Reinforcement(baseline="leave_one_out")

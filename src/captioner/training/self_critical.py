@@ -66,8 +66,10 @@ class SelfCritical:
                 )
         self.settings = Reinforcement(**training["self_critical"])
         self._starts = clips.starts
-        self._eos, self._unspoken = vocabulary.eos, vocabulary.unspoken
+        self._eos = vocabulary.eos
+        self._forbidden = torch.tensor(vocabulary.unspoken, dtype=torch.int64)
         self._reward = CaptionReward(clips.texts, vocabulary, self.settings.reward)
+        self._tried = False  # whether the model can say captions of `max_length`
 
     def __call__(self, model: Captioner, batch: Batch, generator: torch.Generator) -> Loss:
         """Sample captions of each clip, and give the loss with its graph."""
@@ -76,6 +78,9 @@ class SelfCritical:
             memory = model.encode(batch.features, batch.n_frames)
             starts = torch.tensor([self._starts[clip] for clip in batch.clips])
             starts = starts.to(memory.values.device)
+            self._forbidden = self._forbidden.to(starts.device)
+            if not self._tried:
+                self._try_longest_caption(model, memory, starts)
             said = self._roll_out(model, memory, starts, generator)  # (B, k or k + 1, L)
             rewards, lengths = self._judge(batch.clips, said)
             samples = said[:, :k]
@@ -93,11 +98,23 @@ class SelfCritical:
         }
         return Loss((advantage.flatten() * minus_log_p).mean(), len(batch.clips), facts)
 
+    @torch.no_grad()
+    def _try_longest_caption(self, model: Captioner, memory: Memory, starts: Tensor) -> None:
+        """Let a model that cannot say captions of this length say so at the first step."""
+        tokens = starts[:, None].expand(-1, self.settings.max_length)
+        try:
+            model(memory, model.embed(tokens))
+        except InputError as error:
+            raise InputError(
+                f"training: self_critical: max_length: found {self.settings.max_length}, more than "
+                f"the model can say; lower it ({error})."
+            ) from error
+        self._tried = True
+
     def _policy_logits(self, logits: Tensor) -> Tensor:
         """Give the policy's logits (..., V) in float32 from the model's."""
-        forbidden = torch.tensor(self._unspoken, device=logits.device)
         logits = logits.float() / self.settings.temperature
-        return logits.index_fill(-1, forbidden, -torch.inf)
+        return logits.index_fill(-1, self._forbidden, -torch.inf)
 
     @torch.no_grad()
     def _roll_out(
