@@ -51,8 +51,8 @@ class Attention(nn.Module):
 
     def keys_values(self, x: Tensor) -> KeysValues:
         """Project what is attended to, (B, M, D)."""
-        both, n_hidden = self.key_value(x), x.shape[-1]
-        return self._split(both[..., :n_hidden]), self._split(both[..., n_hidden:])
+        keys, values = self.key_value(x).chunk(2, dim=-1)
+        return self._split(keys), self._split(values)
 
     def forward(
         self,
