@@ -1,9 +1,11 @@
 """Every system of config/systems that has a model, shrunk: it learns, and padding never leaks."""
 
+import re
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from captioner.models.registry import build_model
 from captioner.plan import Plan
@@ -170,6 +172,21 @@ def test_word_by_word_equals_all_at_once(name):
     for t in range(tokens.shape[1]):
         logits, state = model.step(state, tokens[:, t])
         torch.testing.assert_close(logits, expected[:, t], atol=1e-5, rtol=0)
+
+
+def test_the_documented_variants_resolve_and_can_be_built():
+    text = (ROOT / "docs/systems.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    config = {**read_yaml(ROOT / "config/config.yaml"), **yaml.safe_load(block)}
+    found = Plan(config, ROOT).systems
+    assert len(found) == 5
+    for system in found.values():
+        with torch.device("meta"):
+            sizes = dict.fromkeys(system["frontends"], 64)
+            model = build_model(system["family"], system["model"], sizes, 100, SOS, EOS)
+            build_optimizer(model, system["training"])
+    assert found["no_mixup"]["training"]["mixup"] is None
+    assert found["cnn10_slower"]["training"]["learning_rates"] == {"encoder": 1e-5}
 
 
 @pytest.mark.parametrize("name", [n for n in SYSTEMS if SYSTEMS[n]["start"]])
