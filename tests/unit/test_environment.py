@@ -56,7 +56,8 @@ def test_modules_stay_readable(repository, folder):
 
 
 @pytest.mark.parametrize(
-    "script", ["extract_features", "compute_statistics", "build_vocabulary", "tabulate_clips"]
+    "script",
+    ["extract_features", "compute_statistics", "build_vocabulary", "embed_words", "tabulate_clips"],
 )
 def test_data_stages_do_not_pay_for_torch(repository, script):
     code = f"import sys, runpy; runpy.run_path({f'workflow/scripts/{script}.py'!r}); "

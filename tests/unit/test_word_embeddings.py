@@ -109,6 +109,14 @@ def test_word2vec_learns_what_stands_for_what():
 
 
 @needs_gensim
+def test_word2vec_logs_its_progress_and_no_line_an_epoch(caplog):
+    with caplog.at_level(logging.INFO):
+        embed_words(VOCABULARY, CAPTIONS, TINY)
+    assert {record.name.partition(".")[0] for record in caplog.records} == {"captioner"}
+    assert "3/3" in caplog.text and "vectors of 6 values" in caplog.text
+
+
+@needs_gensim
 def test_word2vec_without_captions():
     with pytest.raises(InputError, match="found no captions"):
         embed_words(VOCABULARY, [], TINY)

@@ -2,9 +2,11 @@
 
 The defaults are those of the DCASE 2021 system by Mei et al. (published code, XinhaoMei/
 DCASE2021_task6_v2): CBOW of 128 values, window 3, 1000 epochs, every word, and `<sos>` and `<eos>`
-as words of each caption, which so get vectors too. That code trained on the captions of all splits.
+as words of each caption, which so get vectors too. That code learns from all splits; this one from
+what it is given.
 """
 
+import logging
 from collections.abc import Sequence
 
 from captioner.errors import InputError
@@ -62,6 +64,7 @@ def embed(
         ]
         for caption in captions
     ]
+    logging.getLogger("gensim").setLevel(logging.WARNING)  # else a line or more an epoch
     with Progress(epochs, "word2vec", "epoch") as progress:
         trained = Word2Vec(
             sentences,
