@@ -2,14 +2,14 @@
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 
 
-def source_digest(*entries: str | Path) -> str:
+def source_digest(*entries: str | Path, without: Collection[str] = ()) -> str:
     """Return a hex digest of the code reachable by imports from `entries`.
 
     An entry is the path of a script or the name of a module of this package. Imports are followed
@@ -18,10 +18,12 @@ def source_digest(*entries: str | Path) -> str:
     module that a job uses as an entry of its own. Comments, docstrings and layout do not count:
     what is hashed is `ast.unparse` without docstrings, equal on Python 3.11 to 3.13. A file beside
     a module that the module names in a string (another language's code, a list of names) counts.
+    Modules named by `without` count as if nothing imported them: what the job leaves unused.
 
     Raises:
         FileNotFoundError: an entry is neither a file nor a module of the package.
     """
+    left_out = {_locate(name) for name in without}
     found: dict[str, str] = {}
     waiting = [_locate(entry) for entry in entries]
     while waiting:
@@ -29,7 +31,7 @@ def source_digest(*entries: str | Path) -> str:
         name = _name(path)
         if name not in found:
             found[name], imported = _read(path, path.stat().st_mtime_ns)
-            waiting += imported
+            waiting += [module for module in imported if module not in left_out]
     text = "\n".join(f"{name}\n{found[name]}" for name in sorted(found))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -47,6 +47,18 @@ def test_stops_at_names_in_strings(package):
     assert source_digest(*both) != before
 
 
+def test_what_is_left_unused_does_not_count(package):
+    without = source_digest("captioner.a", without=["captioner.b"])
+    assert without != source_digest("captioner.a")
+    edit(package / "b.py", "value = 1", "value = 2")
+    edit(package / "room/c.py", "x = 1", "x = 2")  # only b imports it
+    assert source_digest("captioner.a", without=["captioner.b"]) == without
+    edit(package / "a.py", "numpy", "scipy")
+    assert source_digest("captioner.a", without=["captioner.b"]) != without
+    with pytest.raises(FileNotFoundError):
+        source_digest("captioner.a", without=["captioner.bb"])
+
+
 def test_files_of_another_language_that_a_module_names_count(package):
     (package / "room/script.js").write_text("one();")
     (package / "room/other.js").write_text("one();")

@@ -2,13 +2,16 @@
 
 import csv
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import load_file
 from tiny import CLIPS, TINY_MODEL, Project, make_project
 
 WEIGHTS = "model/weights.safetensors"
@@ -31,8 +34,11 @@ CONFIG = {
     "systems": [
         {"name": "joined.yaml"},  # before its members
         system("small"),
-        # So slow that it ends where it starts.
-        system("tuned", start="small", training={"learning_rate": 1e-12, "weight_decay": 0}),
+        system(
+            "tuned",
+            start="small",
+            training={"learning_rate": 1e-12, "weight_decay": 0, "monitor": "cider"},
+        ),
         system("final", train=[{"splits": ["development", "validation", "evaluation"]}]),
         {
             "name": "joined.yaml",
@@ -100,11 +106,20 @@ def test_an_ensemble_of_one_says_what_that_one_says(made: Project) -> None:
         assert captions(made, "alone/seed0", split) == captions(made, "small/seed1", split)
 
 
+def test_a_start_begins_with_the_other_systems_weights(made: Project) -> None:
+    """So slow a training ends where it starts."""
+    start = load_file(made.result(f"systems/small/seed1/{WEIGHTS}"))
+    end = load_file(made.result(f"systems/tuned/seed1/{WEIGHTS}"))
+    assert start.keys() == end.keys()
+    for name, values in start.items():
+        np.testing.assert_allclose(end[name], values, atol=1e-9, err_msg=name)
+
+
 def test_a_final_system_is_packaged_and_not_scored(made: Project) -> None:
     described = json.loads(made.result("systems/final/seed1/model/model.json").read_text())
     learned = [(part["split"], part["n_clips"]) for part in described["trained_on"]]
     assert learned == [("development", 4), ("validation", 2), ("evaluation", 2)]
-    assert described["best"]["epoch"] == 2 and described["best"]["validation_loss"] is None
+    assert described["best"]["epoch"] == 2 and not described["best"].get("validation_loss")
     first = made.result("submission/author_institute_task6_submission_1_output.csv")
     with first.open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file)) == captions(made, "final/seed1", "test")
@@ -149,3 +164,16 @@ def test_keys_of_an_ensemble_train_nothing(made: Project) -> None:
         assert made.would_run("decode") == {"decode_split": 2, "decode": 1}
     with configured(made, "systems", 0, "title", value="Another"):
         assert made.would_run("decode") == {}
+
+
+def test_code_that_selects_weights_trains_again_where_it_does(made: Project) -> None:
+    """Greedy captions and CIDEr choose the epoch of `tuned`; the others only show them."""
+    beam = made.clone / "src/captioner/decoding/beam.py"
+    text, status = beam.read_text(encoding="utf-8"), beam.stat()
+    beam.write_text(text + "\n\nADDED = 1\n", encoding="utf-8")
+    try:
+        found = made.would_run("train")
+    finally:
+        beam.write_text(text, encoding="utf-8")
+        os.utime(beam, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert found == {"train_system": 1, "train": 1}

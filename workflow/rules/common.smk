@@ -59,14 +59,15 @@ wildcard_constraints:
 # Digests: what a rule's params hold so that it reruns when, and only when, its inputs change.
 
 
-def source_digest(rule, output, *modules):
+def source_digest(rule, output, *modules, without=lambda wildcards: ()):
     """Param `code`: digest of what `rule`'s script imports and of `modules` (names, or functions of
-    the wildcards that give a list of them). With `code_changes: warn` the digest recorded for `output` (its
+    the wildcards that give a list of them), less what imports of `without` alone need. With `code_changes: warn` the digest recorded for `output` (its
     pattern) stands, and an edit since then is reported."""
 
     def digest(wildcards):
         names = [n for m in modules for n in (m(wildcards) if callable(m) else [m])]
-        now = digest_of_source(ROOT / "workflow/scripts" / f"{rule}.py", *names)
+        script = ROOT / "workflow/scripts" / f"{rule}.py"
+        now = digest_of_source(script, *names, without=without(wildcards))
         if config["code_changes"] == "rerun":
             return f"code {now}"
         recorded = workflow.persistence.params(IOFile(output.format(**wildcards))) or []
@@ -92,6 +93,18 @@ def family_modules(wildcards):
 
 def frontend_module(wildcards):
     return [FRONTEND_MODULES[FRONTENDS[wildcards.frontend]["kind"]]]
+
+
+def unused_in_training(wildcards):
+    """Modules that no weight of a system depends on: an edit of decoding or of the metrics trains
+    nothing again where its scores of every epoch are only looked at."""
+    training = SYSTEMS[wildcards.system]["training"]
+    used = {
+        "captioner.training.self_critical": training["loss"] == "self_critical",
+        "captioner.training.validation": training["monitor"] != "loss",
+        "captioner.evaluation.spice": training["monitor"] == "spider",
+    }
+    return [module for module, is_used in used.items() if not is_used]
 
 
 def reader_settings(wildcards):

@@ -44,6 +44,7 @@ rule train_system:
             "train_system",
             "results/{corpus}/systems/{system}/seed{seed}/history.csv",
             family_modules,
+            without=unused_in_training,
         ),
     message:
         "Train {wildcards.system}, seed {wildcards.seed}"
