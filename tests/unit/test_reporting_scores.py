@@ -10,6 +10,7 @@ from reporting_tree import METRICS, write_system
 from captioner.evaluation.bootstrap import over_seeds
 from captioner.reporting.content import Corpus, ReportContent, ScoreFiles, System
 from captioner.reporting.provenance import describe, starts
+from captioner.reporting.published import published_systems
 from captioner.reporting.scores import (
     interval_note,
     interval_text,
@@ -124,11 +125,32 @@ def test_people_have_a_row_and_are_not_the_best(tmp_path: Path) -> None:
     ceiling = {"evaluation": ScoreFiles.from_dict(people["scores"]["evaluation"])}
     content = content_of(systems, clotho=True, ceiling=ceiling)
     rows = score_rows(content, "evaluation")
-    assert [found.kind for found in rows] == ["system", "people", "published"]
+    assert [found.kind for found in rows][:3] == ["system", "people", "published"]
     assert rows[1].metrics["spider"] == pytest.approx(0.7584) and rows[1].n_clips == 2
     assert not rows[1].best and len(rows[0].best) == 9
     assert "[people]" in score_table(rows, "evaluation")
     assert len(score_rows(content, "validation")) == 0
+
+
+def test_published_scores_are_whole_and_shown_on_clotho_alone() -> None:
+    on_clotho = published_systems(True, "evaluation")
+    assert published_systems(False, "evaluation") == published_systems(True, "test") == []
+    assert len({found.title for found in on_clotho}) == len(on_clotho)
+    for found in on_clotho:
+        assert found.metrics["spider"] > 0 and set(found.metrics) <= set(METRICS)
+        for metric, (low, high) in found.intervals.items():
+            assert low < found.metrics[metric] < high < low + 0.03
+        if "cider" in found.metrics:  # what SPIDEr is the mean of, to the digits that are published
+            mean = (found.metrics["cider"] + found.metrics["spice"]) / 2
+            assert found.metrics["spider"] == pytest.approx(mean, abs=0.0011)
+
+
+def test_published_scores_with_one_metric_have_empty_cells(tmp_path: Path) -> None:
+    rows = score_rows(content_of([run(tmp_path, "good", 0.25)], clotho=True), "evaluation")
+    text = score_table(rows, "evaluation")
+    (line,) = [line for line in text.splitlines() if "reinforced [published]" in line]
+    assert line.split()[-2:] == ["0.286", "1045"]
+    assert "of published systems, as published" in interval_note(rows)
 
 
 def ensemble(tmp_path: Path) -> ReportContent:

@@ -155,5 +155,5 @@ def histogram_figure(
     return Figure(draw(plot, identifier, f"{title}, {unit}. {told}.", (5.0, 3.0)), f"{told}.")
 
 
-def _shortened(label: str, longest: int = 30) -> str:
+def _shortened(label: str, longest: int = 36) -> str:
     return label if len(label) <= longest else label[: longest - 1] + "…"

@@ -50,7 +50,8 @@ class ScoreRow:
         per_seed: the scores by seed; a single one for what has no seed.
         has_seeds: whether the keys of `per_seed` mean something.
         n_clips: None in a row without scores.
-        metrics: the scores, means over the seeds; empty in a row without scores.
+        metrics: the scores, means over the seeds; empty in a row without scores, and not all nine
+            in every published one.
         intervals: of each score: over seeds where there are several, otherwise over clips.
         best: metrics in which no other row of this run is higher.
         note: why there are no scores.
@@ -137,7 +138,14 @@ def score_rows(content: ReportContent, split: str) -> list[ScoreRow]:
             )
         )
     return rows + [
-        ScoreRow(system.title, "published", system.n_clips, system.metrics, source=system.source)
+        ScoreRow(
+            label=system.title,
+            kind="published",
+            n_clips=system.n_clips,
+            metrics=system.metrics,
+            intervals=system.intervals,
+            source=system.source,
+        )
         for system in published_systems(content.corpus.clotho, split)
     ]
 
@@ -219,7 +227,7 @@ def _compact(value: float) -> str:
 
 def interval_note(rows: Sequence[ScoreRow]) -> str:
     """Say of what the intervals of a table are; nothing where it has none."""
-    shown = [row for row in rows if row.intervals]
+    shown = [row for row in rows if row.intervals and row.kind != "published"]
     n_seeds = {len(row.per_seed) for row in shown}
     said = []
     if 1 in n_seeds:
@@ -232,6 +240,8 @@ def interval_note(rows: Sequence[ScoreRow]) -> str:
             f"of {counts} seeds, the mean and its {CONFIDENCE_PERCENT} Student's t interval over "
             "seeds: what other trainings would change"
         )
+    if any(row.intervals for row in rows if row.kind == "published"):
+        said.append("of published systems, as published")
     return f"Below each score its interval: {'; '.join(said)}." if said else ""
 
 
@@ -268,7 +278,10 @@ def _score_lines(row: ScoreRow) -> list[list[str]]:
     label = _text_label(row)
     if not row.metrics:
         return [[f"{label}: {row.note}", *[""] * (len(METRICS) + 2)]]
-    values = [f"{row.metrics[m]:.3f}{'*' if m in row.best else ' '}" for m in METRICS]
+    values = [
+        f"{row.metrics[m]:.3f}{'*' if m in row.best else ' '}" if m in row.metrics else ""
+        for m in METRICS
+    ]
     lines = [[label, *values, row.seeds, str(row.n_clips)]]
     if row.intervals:
         texts = [_text_interval(row.intervals.get(metric)) for metric in METRICS]
