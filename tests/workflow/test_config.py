@@ -89,6 +89,14 @@ MISTAKES = {
 }
 
 
+def test_more_gpus_than_there_are(project: Project) -> None:
+    """Snakemake itself would give a training fewer, without a word."""
+    refused = project.snakemake("train", "--dry-run", "--config", "gpus=4", check=False)
+    assert refused.returncode != 0
+    assert "--resources gpu=4" in refused.stdout + refused.stderr
+    project.snakemake("train", "--dry-run", "--config", "gpus=4", "--resources", "gpu=4")
+
+
 @pytest.mark.parametrize(("config", "expected"), MISTAKES.values(), ids=MISTAKES.keys())
 def test_mistakes_are_named(project: Project, config: dict, expected: list[str]) -> None:
     mistaken = replace(project, configfile="mistaken.yaml")

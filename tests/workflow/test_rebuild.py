@@ -99,7 +99,7 @@ def test_what_is_sent(finished: Project) -> None:
 def test_how_trainings_run(finished: Project) -> None:
     for key, value in {"resume": False, "tensorboard": True, "gpus": 3}.items():
         with configured(finished, key, value=value):
-            assert finished.would_run() == {}, key
+            assert finished.would_run("--resources", "gpu=3") == {}, key
     assert finished.would_run("--config", "resume=false", "tensorboard=true") == {}
 
 

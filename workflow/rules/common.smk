@@ -40,6 +40,13 @@ SYSTEMS, TRAINED, FRONTENDS = PLAN.systems, PLAN.trained, PLAN.frontends
 # Trainings side by side before several threads in one: the batches are too small to share well.
 TRAINING_THREADS = max(1, (workflow.cores or 1) // max(1, len(TRAINED) * len(config["seeds"])))
 TRAINING_GPUS = GPUS if config["gpus"] is None else config["gpus"]
+if "gpu" in workflow.global_resources and workflow.is_main_process:
+    GPU_LIMIT = workflow.global_resources.get("gpu").value
+    if GPU_LIMIT < TRAINING_GPUS:  # Snakemake would take fewer and say nothing
+        raise WorkflowError(
+            f"gpus is {TRAINING_GPUS}, but Snakemake has {GPU_LIMIT} for all jobs together "
+            f"(profiles/default): add `--resources gpu={TRAINING_GPUS}`"
+        )
 HELD_OUT = [split for split in SPLITS if split != "development"]  # no other corpus may hold them
 
 
