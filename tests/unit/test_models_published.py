@@ -29,7 +29,7 @@ WORDS = build_vocabulary(
     [{"corpus": "tiny", "splits": ["development"]}],
 )
 NAMES = [f"clip {n}.wav" for n in range(12)]
-FEATURES = features_of(NAMES, 0)
+FEATURES = {name: values.astype(np.float32) for name, values in features_of(NAMES, 0).items()}
 
 
 def published(n_more_tokens=0, n_hidden=8):
@@ -72,7 +72,7 @@ def refusal(job, content):
 def said_by(network):
     """Greedy, as the released code decodes: the most likely word of each of the steps."""
     best = {
-        name: network(torch.from_numpy(features.astype(np.float32))[None])[0].argmax(-1).tolist()
+        name: network(torch.from_numpy(features)[None])[0].argmax(-1).tolist()
         for name, features in FEATURES.items()
     }
     return {name: WORDS.decode(indices) for name, indices in best.items()}
