@@ -218,6 +218,9 @@ def write_tree(root: Path, wavs: list[Path] | None = None, captions: Any = None)
     benchmark.write_text(f"{header}\n90.5\t0:01:30\t812.25\t1\t1\t1\t0\t0\t150\t140.25\n")
     short = root / "benchmarks/train_system/short.tsv"
     short.write_text("\t".join([f"{header}\n0.2", "0:00:00", *["NA"] * 8]) + "\n")
+    decoding = root / "benchmarks/decode_split/small.seed1.beam3.evaluation.tsv"
+    decoding.parent.mkdir(parents=True)
+    decoding.write_text(f"{header}\n1.4\t0:00:01\t500\t1\t1\t1\t0\t0\t150\t1.5\n")
     vocabulary = {
         "tokens": ["<sos>", "<eos>", "dog"],
         "counts": [0, 0, 3],
@@ -279,7 +282,10 @@ def write_tree(root: Path, wavs: list[Path] | None = None, captions: Any = None)
         "leakage": {"macs, full": str(root / "leakage/macs.full.json")},
         "vocabularies": {"task": str(root / "vocabulary/task.json")},
         "systems": systems,
-        "benchmarks": {"train_system": [str(benchmark), str(short)]},
+        "benchmarks": {
+            "train_system": [str(benchmark), str(short)],
+            "decode_split": [str(decoding)],
+        },
         "versions": {"python": "3.11.2", "torch": "2.15"},
         "commit": "0123456789abcdef0123456789abcdef01234567",
     }

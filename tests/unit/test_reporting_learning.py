@@ -1,4 +1,4 @@
-"""Learning in the report: histories old and new, curves of one seed and of several, costs."""
+"""Learning in the report: histories old and new, curves of one seed and of several."""
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
@@ -8,14 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from captioner.reporting.content import Corpus, ReportContent, System
 from captioner.reporting.figures import Figure
 from captioner.reporting.learning import (
     Training,
     at_best_columns,
     learning_figures,
-    read_trainings,
-    sizes,
     trainings_text,
 )
 from captioner.reporting.loading import History, read_history
@@ -155,42 +152,3 @@ def test_values_at_the_epoch_that_was_kept() -> None:
     assert Training(1, found, 9).at_best("validation_cider") is None
     trainings = {"a": [Training(1, found, 2)], "b": [Training(1, found, None)]}
     assert at_best_columns(trainings) == {"validation_cider": "CIDEr there"}
-
-
-CORPUS = Corpus("tiny", "Tiny", "folder", synthetic=False, clotho=False)
-
-
-def test_sizes_and_costs_of_systems_ensembles_and_published_weights(tmp_path: Path) -> None:
-    """An ensemble weighs what its members do; published weights cost no training."""
-    for seed, n_epochs in ((1, 1), (2, 3)):
-        rows = [f"{epoch},1,1,1e-3,{2 * seed},{10 * seed}," for epoch in range(1, n_epochs + 1)]
-        (tmp_path / f"{seed}.csv").write_text("\n".join([OLD, *rows]) + "\n")
-    systems = [
-        System("a", "A", seed, decoding, history=tmp_path / f"{seed}.csv")
-        for seed in (1, 2)
-        for decoding in ("greedy", "beam")
-    ]
-    systems += [System("b", "B", 0, "greedy"), System("both", "Both", 0, "beam")]
-    systems += [System("typical", "Typical", 0, "none", trivial=True)]
-    members = [{"system": "a", "seed": 1}, {"system": "a", "seed": 2}, {"system": "b", "seed": 0}]
-    config = {"systems": {"both": {"members": members}}}
-    content = ReportContent(CORPUS, config, {}, systems)
-    models = {
-        (name, seed): {"family": f"of {name}", "n_parameters": n_parameters, "best": None}
-        for name, seed, n_parameters in (("a", 1, 100), ("a", 2, 100), ("b", 0, 7))
-    }
-    trainings = read_trainings(systems, models)
-    assert [t.seed for t in trainings["a"]] == [1, 2] and list(trainings) == ["a"]
-    of_a, of_b, of_both = sizes(content, models, trainings)
-    assert (of_a.title, of_a.family, of_a.n_parameters, len(of_a.trainings)) == (
-        "A",
-        "of a",
-        100,
-        2,
-    )
-    assert (of_a.n_epochs, of_a.seconds) == (2.0, 2 * 1 + 4 * 3)
-    assert (of_a.epoch_s, of_a.clips_per_s) == (14 / 4, (10 + 3 * 20) / 4)
-    assert (of_b.n_parameters, of_b.n_epochs, of_b.epoch_s, of_b.seconds) == (7, None, None, None)
-    assert (of_both.family, of_both.n_parameters) == ("ensemble of 3", 207)
-    del models["a", 2]
-    assert sizes(content, models, trainings)[2].n_parameters is None, "a member is not known"

@@ -1,4 +1,4 @@
-"""What the section on learning shows: the curves of each system, a row for each training, costs."""
+"""What the section on learning shows: the curves of each system, a row for each training."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from captioner.reporting.content import ReportContent, System, system_titles
+from captioner.reporting.content import ReportContent, System
 from captioner.reporting.figures import Figure
 from captioner.reporting.loading import History, read_history, read_model
 from captioner.reporting.svg import INK, SERIES, draw
@@ -35,7 +35,7 @@ class Training:
 
     def mean(self, column: str) -> float | None:
         """Give the mean of a column over the epochs that have it; None where none has."""
-        return _mean(getattr(self.history, column))
+        return known_mean(getattr(self.history, column))
 
     @property
     def seconds(self) -> float:
@@ -51,36 +51,6 @@ class Learned:
     trainings: Sequence[Training]
     figures: Sequence[Figure]
     told: str  # what the pictures show
-
-
-@dataclass(frozen=True)
-class Size:
-    """What one system weighs and what its trainings cost; None where there is nothing to know."""
-
-    title: str
-    family: str
-    n_parameters: int | None  # of an ensemble, of its members together
-    trainings: Sequence[Training]
-
-    @property
-    def n_epochs(self) -> float | None:
-        """Epochs of a training, the mean over the seeds."""
-        return _mean([len(training.history.epoch) for training in self.trainings])
-
-    @property
-    def epoch_s(self) -> float | None:
-        """Seconds of an epoch, the mean over all epochs of all seeds."""
-        return _mean([value for t in self.trainings for value in t.history.seconds])
-
-    @property
-    def clips_per_s(self) -> float | None:
-        """Clips encoded per second of training, the mean over all epochs of all seeds."""
-        return _mean([value for t in self.trainings for value in t.history.clips_per_s])
-
-    @property
-    def seconds(self) -> float | None:
-        """Time of all trainings together."""
-        return sum(t.seconds for t in self.trainings) if self.trainings else None
 
 
 @dataclass(frozen=True)
@@ -194,24 +164,6 @@ def learned(
     ]
 
 
-def sizes(
-    content: ReportContent,
-    models: Mapping[tuple[str, int], Mapping[str, Any]],
-    trainings: Mapping[str, Sequence[Training]],
-) -> list[Size]:
-    """Give size and cost of every system that has a model or consists of models."""
-    found = []
-    for name, title in system_titles(content.systems).items():
-        if members := content.members(name):
-            counts = [models.get(member, {}).get("n_parameters") for member in members]
-            n_parameters = None if None in counts else sum(filter(None, counts))
-            found.append(Size(title, f"ensemble of {len(members)}", n_parameters, ()))
-        elif own := [model for (system, _), model in models.items() if system == name]:
-            of_system = trainings.get(name, ())
-            found.append(Size(title, own[0]["family"], own[0]["n_parameters"], of_system))
-    return found
-
-
 def learning_figures(title: str, trainings: Sequence[Training], identifier: str) -> list[Figure]:
     """Draw what a system's histories hold: losses, scores, rewards, learning rate.
 
@@ -317,6 +269,7 @@ def _has(training: Training, column: str) -> bool:
     return not all(math.isnan(value) for value in getattr(training.history, column))
 
 
-def _mean(values: Sequence[float]) -> float | None:
+def known_mean(values: Sequence[float]) -> float | None:
+    """Give the mean of the values that are numbers; None where none is."""
     known = [value for value in values if not math.isnan(value)]
     return fmean(known) if known else None

@@ -14,6 +14,7 @@ from captioner.evaluation.tables import read_predictions
 from captioner.job import atomic_path
 from captioner.reporting import data, loading
 from captioner.reporting.content import ReportContent, system_labels, system_titles
+from captioner.reporting.cost import sizes, speeds
 from captioner.reporting.data import Tables
 from captioner.reporting.examples import Example, Prediction, choose, write_examples
 from captioner.reporting.figures import Bar, Figure, spider_figure
@@ -22,7 +23,6 @@ from captioner.reporting.learning import (
     learned,
     read_models,
     read_trainings,
-    sizes,
 )
 from captioner.reporting.loading import METRICS
 from captioner.reporting.provenance import describe
@@ -115,6 +115,7 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
             },
             costs=loading.read_costs(content.benchmarks),
             sizes=sizes(content, models, trainings),
+            speeds=speeds(content, {s: [c.duration_s for c in t.clips] for s, t in tables.items()}),
             described=describe(content, models),
             config=_yaml(content.config),
         )
