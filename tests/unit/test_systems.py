@@ -161,6 +161,24 @@ def test_gradient_flows_where_the_system_trains_and_nowhere_else(name):
         assert torch.equal(value, buffers[key]), key
 
 
+FIRST_OF_FAMILY = {SYSTEMS[name]["family"]: name for name in reversed(SYSTEMS)}
+
+
+@pytest.mark.parametrize("name", FIRST_OF_FAMILY.values())
+def test_autocast_gives_nearly_the_same_gradient(name):
+    """bfloat16 keeps 8 bits: a relative error of 0.4 % in each product."""
+    model, training = build(name, dropout=False).train(), SYSTEMS[name]["training"]
+    gradients = []
+    for enabled in (False, True):
+        model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            loss = loss_of(model, training)
+        loss.backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+    exact, found = gradients
+    assert 0 < (found - exact).norm() < 0.03 * exact.norm()
+
+
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_word_by_word_equals_all_at_once(name):
     model = build(name).eval()
