@@ -11,7 +11,7 @@ import soundfile
 from PIL import Image
 
 from captioner.reporting.examples import write_mp3, write_spectrogram
-from captioner.reporting.figures import Bar, histogram_figure, spider_figure
+from captioner.reporting.figures import Bar, frequency_figure, histogram_figure, spider_figure
 
 
 def texts(svg: str) -> list[str]:
@@ -71,6 +71,14 @@ def test_histograms_leave_out_empty_splits() -> None:
     equal = histogram_figure({"a": [10.0, 10.0]}, "Duration", "s", "d", whole=False)
     assert equal.caption == "a: median 10.0, 10.0 to 10.0."
     assert histogram_figure({"test": []}, "Length", "words", "x", whole=True).svg == ""
+
+
+def test_frequencies_of_words_by_rank() -> None:
+    figure = frequency_figure({"development": [1, 900, 1, 30], "test": []}, "f")
+    assert figure.caption == "development: 2 of 4 words occur once."
+    assert {"rank of the word", "occurrences", "development", "100"} <= set(texts(figure.svg))
+    assert "test" not in texts(figure.svg)
+    assert frequency_figure({"test": []}, "f").svg == ""
 
 
 @pytest.mark.parametrize("rate", [8000, 22255, 44100, 96000])

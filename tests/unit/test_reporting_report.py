@@ -245,7 +245,10 @@ def test_data_cost_and_provenance(tree: Any, page: Page) -> None:
     folders = "".join(system["model"] for system in content["systems"][:2])
     assert trained[1][5] == f"2 folders{folders}"
     assert trained[2][2] == "trivial: no training"
-    assert page.table("Vocabularies")[1][1:3] == ["3", "tiny, development"]
+    header, row = page.table("Vocabularies")
+    assert header[2:5] == ["Known development", "Known evaluation", "Counted on"]
+    dogs, words = 4, int(splits[1][5])  # each clip has one caption with a dog, which alone is known
+    assert row[1:5] == ["3", *[f"{100 * dogs / words:.1f} %"] * 2, "tiny, development"]
     assert ["torch", "2.15"] in page.table("Versions")
     assert any(content["commit"] == text for text in page.texts["code"])
 
@@ -356,7 +359,7 @@ def test_learning_has_a_row_per_seed_and_pictures_with_names(page: Page) -> None
     assert first == expected
     assert second[4] == f"{best + 0.04:.3f}"
     drawings = page.all("svg")
-    assert len(drawings) == 1 + 2 + 2 + 2, "SPIDEr, training, histograms, front-ends"
+    assert len(drawings) == 1 + 2 + 3 + 2, "SPIDEr, training, data, front-ends"
     assert all(drawing["role"] == "img" and drawing["aria-label"] for drawing in drawings)
 
 

@@ -10,7 +10,7 @@ from captioner.corpus.tables import Annotation, Clip, read_annotations, read_cli
 from captioner.errors import InputError
 from captioner.reporting.content import FrontEndFiles, ReportContent, SplitFiles
 from captioner.reporting.examples import Example
-from captioner.reporting.figures import Figure, histogram_figure
+from captioner.reporting.figures import Figure, frequency_figure, histogram_figure
 from captioner.reporting.heard import HeardClip, Sound, read_sound, top_tags
 from captioner.reporting.heard_figure import heard_figure
 from captioner.reporting.loading import read_leakage
@@ -68,12 +68,14 @@ class LicenceRow:
     n_clips: Sequence[int]
 
 
-def histograms(tables: Mapping[str, Tables], expected: Mapping[str, Any]) -> list[Figure]:
-    """Draw durations and caption lengths; `expected` is what the corpus declares of them."""
+def pictures(tables: Mapping[str, Tables], expected: Mapping[str, Any]) -> list[Figure]:
+    """Draw durations, caption lengths and words; `expected` is what the corpus declares of them."""
     durations = {split: [c.duration_s for c in table.clips] for split, table in tables.items()}
-    lengths = {
-        split: [len(tokenize(caption, "task")) for a in table.annotations for caption in a.captions]
-        for split, table in tables.items()
+    captions = {split: _words(table, "task") for split, table in tables.items()}
+    lengths = {split: [len(words) for words in found] for split, found in captions.items()}
+    counts = {
+        split: list(Counter(word for words in found for word in words).values())
+        for split, found in captions.items()
     }
     return [
         histogram_figure(
@@ -92,7 +94,29 @@ def histograms(tables: Mapping[str, Tables], expected: Mapping[str, Any]) -> lis
             whole=True,
             expected=expected.get("caption_words"),
         ),
+        frequency_figure(counts, "frequencies"),
     ]
+
+
+def coverage(
+    vocabularies: Mapping[str, Mapping[str, Any]], tables: Mapping[str, Tables]
+) -> dict[str, dict[str, float]]:
+    """Give vocabulary -> split -> share of the running words of its captions that are known."""
+    found: dict[str, dict[str, float]] = {}
+    for name, vocabulary in vocabularies.items():
+        known = set(vocabulary["tokens"])
+        found[name] = {}
+        for split, table in tables.items():
+            captions = _words(table, vocabulary["settings"]["text_rule"])
+            words = [word for caption in captions for word in caption]
+            if words:
+                found[name][split] = sum(word in known for word in words) / len(words)
+    return found
+
+
+def _words(table: Tables, rule: str) -> list[list[str]]:
+    """Split every caption of a table into words."""
+    return [tokenize(caption, rule) for a in table.annotations for caption in a.captions]
 
 
 def expectations(content: ReportContent) -> Mapping[str, Any]:

@@ -155,5 +155,42 @@ def histogram_figure(
     return Figure(draw(plot, identifier, f"{title}, {unit}. {told}.", (5.0, 3.0)), f"{told}.")
 
 
+def frequency_figure(counts: Mapping[str, Sequence[int]], identifier: str) -> Figure:
+    """Draw how often words occur, by their rank, on logarithmic axes.
+
+    Args:
+        counts: how often each word of a split occurs, by split; empty splits are left out.
+        identifier: unique in the page.
+    """
+    title = "Frequency of words"
+    shown = {split: sorted(found, reverse=True) for split, found in counts.items() if found}
+    if not shown:
+        return Figure("", f"{title}: nothing to show.")
+
+    def plot(axes: Axes) -> None:
+        for i, (split, found) in enumerate(shown.items()):
+            axes.plot(
+                range(1, len(found) + 1),
+                found,
+                SPLIT_STYLES[i % len(SPLIT_STYLES)],
+                color=SERIES[i % len(SERIES)],
+                label=split,
+            )
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, _: f"{value:,.0f}".replace(",", "\u202f"))
+        axes.legend()
+        axes.set_title(title)
+        axes.set_xlabel("rank of the word")
+        axes.set_ylabel("occurrences")
+
+    told = "; ".join(
+        f"{split}: {found.count(1)} of {len(found)} words occur once"
+        for split, found in shown.items()
+    )
+    return Figure(draw(plot, identifier, f"{title}. {told}.", (5.0, 3.0)), f"{told}.")
+
+
 def _shortened(label: str, longest: int = 36) -> str:
     return label if len(label) <= longest else label[: longest - 1] + "…"

@@ -81,6 +81,9 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
     models = read_models(content)
     trainings = read_trainings(content.systems, models)
     tables = {split: Tables.read(files) for split, files in content.splits.items()}
+    vocabularies = {
+        name: loading.read_vocabulary(path) for name, path in content.vocabularies.items()
+    }
     scored = [_scored(content, split) for split in content.scored_splits]
     with atomic_path(folder) as temporary:
         temporary.mkdir()
@@ -105,14 +108,13 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
             dcase=DCASE_SPLITS,
             examples=examples,
             splits=[split_row(split, t.clips, t.annotations) for split, t in tables.items()],
-            histograms=data.histograms(tables, data.expectations(content)),
+            pictures=data.pictures(tables, data.expectations(content)),
             licences=data.licences(tables),
             left_out=data.left_out(content, tables),
             by_frontend=by_frontend,
             checks={s: loading.read_checks(f.checks) for s, f in content.splits.items()},
-            vocabularies={
-                name: loading.read_vocabulary(path) for name, path in content.vocabularies.items()
-            },
+            vocabularies=vocabularies,
+            coverage=data.coverage(vocabularies, tables),
             costs=loading.read_costs(content.benchmarks),
             sizes=sizes(content, models, trainings),
             speeds=speeds(content, {s: [c.duration_s for c in t.clips] for s, t in tables.items()}),
