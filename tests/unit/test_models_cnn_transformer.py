@@ -6,6 +6,7 @@ import torch
 from encoder_reference import decibels, hear, noise, save_checkpoint
 
 from captioner.errors import InputError
+from captioner.models.cnn_transformer import ENCODED_AT_ONCE
 from captioner.models.registry import build_model
 
 FRONTEND = "logmel-panns"
@@ -57,6 +58,21 @@ def test_sixteen_frames_to_a_position_one_at_least(n_frames):
         {FRONTEND: torch.randn(1, n_frames, 64)}, {FRONTEND: torch.tensor([n_frames])}
     )
     assert memory.values.shape[1] == memory.mask.sum() == max(1, n_frames // 16)
+
+
+def test_many_clips_are_encoded_a_few_at_a_time():
+    model = build(n_channels=[4, 8]).eval()
+    n_clips = 2 * ENCODED_AT_ONCE + 3
+    features = {FRONTEND: torch.randn(n_clips, 40, 64)}
+    n_frames = {FRONTEND: torch.arange(n_clips) % 40 + 1}
+    at_once = model.encode(features, n_frames)
+    seen = []
+    model.encoder.register_forward_hook(lambda module, given, output: seen.append(len(given[0])))
+    with torch.no_grad():
+        in_parts = model.encode(features, n_frames)
+    assert seen == [ENCODED_AT_ONCE, ENCODED_AT_ONCE, 3]
+    torch.testing.assert_close(in_parts.values, at_once.values.detach())
+    assert torch.equal(in_parts.mask, at_once.mask)
 
 
 def test_without_pretrained_weights_features_are_normalised():

@@ -19,7 +19,8 @@ rule decode_split:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, input, attempt: 2000 + attempt * int(input.size_mb),
+        # Features are streamed; an ensemble's members are in memory together.
+        mem_mb=lambda wildcards, input, attempt: attempt * (1500 + 500 * len(input.models)),
         gpu=GPUS,
     params:
         decoding=lambda wildcards: config["decodings"][wildcards.decoding],
