@@ -76,6 +76,7 @@ def test_histograms_leave_out_empty_splits() -> None:
 def test_frequencies_of_words_by_rank() -> None:
     figure = frequency_figure({"development": [1, 900, 1, 30], "test": []}, "f")
     assert figure.caption == "development: 2 of 4 words occur once."
+    assert not any("$" in text for text in texts(figure.svg)), "no formulas for labels"
     assert {"rank of the word", "occurrences", "development", "100"} <= set(texts(figure.svg))
     assert "test" not in texts(figure.svg)
     assert frequency_figure({"test": []}, "f").svg == ""

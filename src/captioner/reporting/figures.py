@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from captioner.reporting.svg import INK, PAGE, SERIES, draw
 
@@ -180,6 +180,7 @@ def frequency_figure(counts: Mapping[str, Sequence[int]], identifier: str) -> Fi
         axes.set_yscale("log")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(lambda value, _: f"{value:,.0f}".replace(",", "\u202f"))
+            axis.set_minor_formatter(NullFormatter())
         axes.legend()
         axes.set_title(title)
         axes.set_xlabel("rank of the word")
