@@ -105,7 +105,7 @@ def test_learning_rates_of_parts():
 def test_a_part_with_a_rate_of_zero_is_frozen():
     model = Model()
     training = TRAINING | {"learning_rates": {"encoder": 0.0, "encoder.last": 1e-3}}
-    assert freeze_parts(model, training) == [model.encoder["norm"]]
+    freeze_parts(model, training)
     trains = {name for name, weights in model.named_parameters() if weights.requires_grad}
     assert not {name for name in trains if name.startswith(("encoder.first", "encoder.norm"))}
     assert {name.split(".")[0] for name in trains} == {"encoder", "decoder", "decoder2"}

@@ -73,7 +73,7 @@ class Trainer:
         self.seed = seed
         self.scorer = scorer
         self.device = next(model.parameters()).device
-        self.frozen = freeze_parts(model, training)
+        freeze_parts(model, training)
         self.optimizer = build_optimizer(model, training)
         self.precision = Precision(training["precision"], self.device)
         self.averaging = build_averaging(model, training["averaging"])
@@ -183,8 +183,6 @@ class Trainer:
     def _train_epoch(self, state: TrainingState, resume: ResumeFile, progress: Progress) -> float:
         """Take the steps of an epoch that are yet to be taken; give the last learning rate."""
         self.model.train()
-        for layer in self.frozen:
-            layer.eval()
         epoch, first = state.epoch, state.n_batches
         plan = self._plan_training(epoch)
         rate = self._set_learning_rates(state, max(first - 1, 0), len(plan))

@@ -43,22 +43,11 @@ def build_optimizer(model: nn.Module, training: Mapping[str, Any]) -> torch.opti
     return kind(groups, betas=tuple(training["betas"]), fused=True)
 
 
-def freeze_parts(model: nn.Module, training: Mapping[str, Any]) -> list[nn.Module]:
-    """Let the parts with a learning rate of 0 train no more.
-
-    Gives their normalisation layers, which must stay in evaluation mode: else they would learn the
-    statistics of the batches.
-    """
+def freeze_parts(model: nn.Module, training: Mapping[str, Any]) -> None:
+    """Let the parts with a learning rate of 0 train no more."""
     for name, peak in _peaks(model, training).items():
         if peak == 0:
             model.get_parameter(name).requires_grad_(False)
-    frozen = [name for name, peak in training["learning_rates"].items() if peak == 0]
-    return [
-        layer
-        for name, layer in model.named_modules()
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm)
-        and _longest(name, training["learning_rates"]) in frozen
-    ]
 
 
 def set_learning_rates(
