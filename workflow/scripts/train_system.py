@@ -3,15 +3,16 @@
 from pathlib import Path
 
 from captioner.job import start_logging
+from captioner.training.launch import launch_training
 from captioner.training.sources import Source
-from captioner.training.train import train_system
 
 
 def main(snakemake):
     start_logging(snakemake.log[0])
     params, wildcards, given = snakemake.params, snakemake.wildcards, snakemake.input
     model = Path(snakemake.output.model)
-    train_system(
+    launch_training(
+        n_processes=max(1, snakemake.resources.get("gpu", 0)),
         system=wildcards.system,
         settings=params.settings,
         seed=int(wildcards.seed),

@@ -51,7 +51,6 @@ class Figures:
         On a GPU it may be found with a later step, and is named all the same.
         """
         state.n_batches += 1
-        state.n_clips += taken.n_clips
         self._unread.append(Unread(state.n_batches, pairs, taken))
         if time.monotonic() - self._read_at >= self._wait_s:
             self.read(state, n_batches)
@@ -78,11 +77,12 @@ class Figures:
                 f"found a loss of {loss} and a gradient norm of {norm}, expected finite numbers. "
                 f"{REMEDY} The clips of the batch: {', '.join(map(repr, names))}."
             )
-        weight = step.taken.weight
+        weight = float(step.taken.weight)
+        state.n_clips += int(step.taken.n_clips)
         state.loss += loss * weight
         state.loss_weight += weight
         for name, value in step.taken.facts.items():
-            state.facts[name] = state.facts.get(name, 0.0) + value * weight
+            state.facts[name] = state.facts.get(name, 0.0) + float(value) * weight
         if math.isfinite(norm):
             state.gradient_norm += norm
             state.n_norms += 1

@@ -25,6 +25,7 @@ from captioner.training.batches import (
     plan_validation,
     split_pairs,
 )
+from captioner.training.distributed import Processes
 from captioner.training.events import write_events
 from captioner.training.figures import Figures, check_validation
 from captioner.training.history import write_history
@@ -32,7 +33,7 @@ from captioner.training.loading import load_batches
 from captioner.training.losses import CrossEntropy, Loss, Objective
 from captioner.training.optimisation import build_optimizer, freeze_parts, set_learning_rates
 from captioner.training.precision import Precision
-from captioner.training.randomness import Purpose, numpy_generator, torch_generator
+from captioner.training.randomness import Purpose, numpy_generator, torch_generator, torch_seed
 from captioner.training.resume import ResumeFile, Stateful, TrainingState
 from captioner.training.schedules import EarlyStopping, Plateau
 from captioner.training.self_critical import SelfCritical
@@ -58,12 +59,14 @@ class Trainer:
         means: Mapping[str, np.ndarray],
         seed: int,
         scorer: CaptionScorer | None = None,
+        processes: Processes | None = None,
     ):
         """Set up a training on the device where the model is.
 
         Without `validation` there is no early stopping, and the last epoch's weights are kept.
         `means`: front-end -> (F,), the values that SpecAugment leaves where it hides something.
-        `scorer`: of the captions of `validation`.
+        `scorer`: of the captions of `validation`. `processes`: that train together; the first one
+        alone validates and writes.
         """
         self.model = model
         self.clips = clips
@@ -72,6 +75,8 @@ class Trainer:
         self.training = dict(training)
         self.seed = seed
         self.scorer = scorer
+        self.processes = processes
+        self.rank, self.n_processes = (processes.rank, processes.n) if processes else (0, 1)
         self.device = next(model.parameters()).device
         freeze_parts(model, training)
         self.optimizer = build_optimizer(model, training)
@@ -80,8 +85,14 @@ class Trainer:
         step = Step(model, self._objective(), self.precision)
         if training["compile"]:
             step.compile(dynamic=True)
-        clip_norm = training["gradient_clip_norm"]
-        self.stepper = Stepper(step, self.optimizer, self.precision, clip_norm, self.device)
+        self.stepper = Stepper(
+            step,
+            self.optimizer,
+            self.precision,
+            training["gradient_clip_norm"],
+            self.device,
+            processes,
+        )
         self.figures = Figures(clips, self.device, scaled=self.precision.scales)
         self.validation_loss = CrossEntropy(training["padding_in_loss"])
         self.stopping = EarlyStopping(
@@ -149,14 +160,20 @@ class Trainer:
             while not self._finished(state):
                 rate = self._train_epoch(state, resume, progress)
                 started = time.monotonic()
-                scores = self._validate(state.epoch, progress)
+                scores = self._scores(state.epoch, progress)
                 self._close_epoch(state, scores, rate, time.monotonic() - started)
-                resume.save(state, self._parts)
+                self._save(state, resume)
                 self._write(state, history, tensorboard)
         self.model.load_state_dict(state.best_weights or self.judged.state_dict())
         return state
 
+    def _save(self, state: TrainingState, resume: ResumeFile) -> None:
+        if self.rank == 0:
+            resume.save(state, self._parts)
+
     def _write(self, state: TrainingState, history: Path, tensorboard: str | Path | None) -> None:
+        if self.rank:
+            return
         write_history(history, state.history)
         if tensorboard is not None:
             write_events(tensorboard, state.history)
@@ -197,6 +214,7 @@ class Trainer:
             for parts in batches:
                 batch, pairs = state.n_batches, plan[state.n_batches]
                 rate = self._set_learning_rates(state, batch, len(plan))
+                self._seed_dropout(epoch, batch)
                 taken = self.stepper.take(parts, self._generators(epoch, batch, len(parts)))
                 if self.averaging is not None:
                     self.averaging.after_step(self.model)
@@ -204,7 +222,7 @@ class Trainer:
                 progress.advance(epoch=epoch, loss=f"{state.loss / (state.loss_weight or 1):.4f}")
                 if time.monotonic() - saved >= SAVE_INTERVAL_S:
                     self.figures.read(state, len(plan))
-                    resume.save(state, self._parts)
+                    self._save(state, resume)
                     saved = time.monotonic()
                     self.figures.start()
         self.figures.read(state, len(plan))
@@ -216,12 +234,18 @@ class Trainer:
         place = state.epoch, batch, n_batches
         return set_learning_rates(self.optimizer, self.training, state.rate_scale, *place)
 
+    def _seed_dropout(self, epoch: int, batch: int) -> None:
+        """Let processes that train together drop out differently, whatever came before."""
+        if self.processes is not None:
+            place = epoch, batch, self.rank
+            torch.manual_seed(torch_seed(self.seed, Purpose.DROPOUT, *place))
+
     def _make_parts(self, epoch: int, batch: int, pairs: Pairs) -> list[Batch]:
         """Make a training batch, in as many parts as are accumulated.
 
-        Several processes: the batch in that many parts times the processes, of which this one takes
-        its own.
+        Several processes: in that many times their number; of these, this one's share.
         """
+        parts = split_pairs(pairs, self.training["accumulate"] * self.n_processes)
         return [
             make_batch(
                 self.clips,
@@ -232,7 +256,7 @@ class Trainer:
                 augment=self._augment(epoch, batch),
                 part=part,
             )
-            for part in split_pairs(pairs, self.training["accumulate"])
+            for part in parts[self.rank :: self.n_processes]
         ]
 
     def _augment(self, epoch: int, batch: int) -> Augment | None:
@@ -243,9 +267,22 @@ class Trainer:
 
     def _generators(self, epoch: int, batch: int, n_parts: int) -> list[torch.Generator]:
         return [
-            torch_generator(self.device, self.seed, Purpose.SAMPLING, epoch, batch, part)
-            for part in range(n_parts)
+            torch_generator(
+                self.device,
+                self.seed,
+                Purpose.SAMPLING,
+                epoch,
+                batch,
+                self.rank + k * self.n_processes,
+            )
+            for k in range(n_parts)
         ]
+
+    def _scores(self, epoch: int, progress: Progress) -> dict[str, float]:
+        """Give all processes the first one's scores of the validation split."""
+        if self.processes is None:
+            return self._validate(epoch, progress)
+        return self.processes.agree(self._validate(epoch, progress) if self.rank == 0 else {})
 
     @torch.no_grad()
     def _validate(self, epoch: int, progress: Progress) -> dict[str, float]:

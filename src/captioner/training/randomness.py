@@ -16,6 +16,7 @@ class Purpose(IntEnum):
     AUGMENTATION = 1
     VALIDATION = 2
     SAMPLING = 3  # of captions, by reinforcement
+    DROPOUT = 4  # where several processes train together
 
 
 def numpy_generator(seed: int, purpose: Purpose, *place: int) -> np.random.Generator:
@@ -23,11 +24,16 @@ def numpy_generator(seed: int, purpose: Purpose, *place: int) -> np.random.Gener
     return np.random.default_rng((seed, purpose, *place))
 
 
+def torch_seed(seed: int, purpose: Purpose, *place: int) -> int:
+    """Give the seed of torch's generator of a place (epoch, batch, ...), 63 bits."""
+    sequence = np.random.SeedSequence((seed, purpose, *place))
+    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
 def torch_generator(
     device: torch.device, seed: int, purpose: Purpose, *place: int
 ) -> torch.Generator:
     """Give the generator of a place (epoch, batch, ...), on a device."""
-    sequence = np.random.SeedSequence((seed, purpose, *place))
     generator = torch.Generator(device)
-    generator.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+    generator.manual_seed(torch_seed(seed, purpose, *place))
     return generator

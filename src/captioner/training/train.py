@@ -9,6 +9,7 @@ from captioner.models.checkpoint import WEIGHTS, save_model
 from captioner.models.registry import build_model
 from captioner.store.statistics import Statistics, merge_all
 from captioner.text.vocabulary import Vocabulary
+from captioner.training.distributed import Processes
 from captioner.training.loop import Trainer
 from captioner.training.process import prepare_process
 from captioner.training.resume import ResumeFile, digest, digest_of_file
@@ -81,6 +82,8 @@ def train_system(
             weights to start from that do not fit, a training that diverges.
     """
     device = prepare_process(seed, threads)
+    processes = Processes.join(device)
+    first = processes is None or processes.rank == 0
     words = Vocabulary.load(vocabulary)
     moments = {
         frontend: merge_all(map(Statistics.load, paths)) for frontend, paths in statistics.items()
@@ -137,15 +140,17 @@ def train_system(
         "code": code,
     }
     unfinished = ResumeFile(Path(resume_folder), digest(inputs))
-    if not resume:
+    if not resume and first:
         unfinished.remove()
+    if processes is not None:
+        processes.agree(None)  # nobody looks for a state before it is removed
     java: dict[str, Any] = {
         "java_folder": java_folder,
         "cache_folder": cache_folder,
         "threads": threads,
     }
     monitor = settings["training"]["monitor"]
-    scorer = CaptionScorer(held_out, words, monitor, **java) if held_out else None
+    scorer = CaptionScorer(held_out, words, monitor, **java) if held_out and first else None
     trainer = Trainer(
         model,
         clips,
@@ -155,8 +160,13 @@ def train_system(
         {frontend: part.mean for frontend, part in moments.items()},
         seed,
         scorer,
+        processes,
     )
     state = trainer.run(unfinished, Path(history), tensorboard)
+    if processes is not None:
+        processes.leave()
+    if not first:
+        return
     description = {
         "title": settings.get("title", system),
         "system": system,
