@@ -319,6 +319,17 @@ def test_gradients_reach_all_parameters_in_half_precision_too(make, family):
     assert all(gradient.isfinite().all() for gradient in gradients[1].values())
 
 
+@pytest.mark.slow
+def test_a_compiled_step_has_the_same_loss(make):
+    model = build("conv_transformer").train()
+    objective = make(vocabulary=SYSTEM_VOCABULARY, max_length=5)
+    expected = objective(model, real_batch(2), torch.Generator().manual_seed(0))
+    compiled = torch.compile(objective.__call__, backend="eager", dynamic=True)
+    found = compiled(model, real_batch(2), torch.Generator().manual_seed(0))
+    torch.testing.assert_close(found.value, expected.value)
+    assert found.facts == expected.facts
+
+
 def test_recurrent_layers_can_be_trained_by_cudnn():
     """Their training mode stays, and their own dropout is off and comes back."""
     layer = nn.GRU(3, 4, num_layers=2, dropout=0.5, batch_first=True)

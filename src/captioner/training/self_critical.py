@@ -98,6 +98,7 @@ class SelfCritical:
         }
         return Loss((advantage.flatten() * minus_log_p).mean(), len(batch.clips), facts)
 
+    @torch.compiler.disable
     @torch.no_grad()
     def _try_longest_caption(self, model: Captioner, memory: Memory, starts: Tensor) -> None:
         """Let a model that cannot say captions of this length say so at the first step."""
@@ -116,6 +117,7 @@ class SelfCritical:
         logits = logits.float() / self.settings.temperature
         return logits.index_fill(-1, self._forbidden, -torch.inf)
 
+    @torch.compiler.disable
     @torch.no_grad()
     def _roll_out(
         self, model: Captioner, memory: Memory, starts: Tensor, generator: torch.Generator
@@ -148,6 +150,7 @@ class SelfCritical:
                 break
         return torch.stack(said, dim=1).view(n_clips, n_rows, -1)
 
+    @torch.compiler.disable
     def _judge(self, clips: list[int], said: Tensor) -> tuple[Tensor, Tensor]:
         """Give the rewards and the numbers of words of captions (B, n, L), each (B, n)."""
         n_clips, n_rows, _ = said.shape
