@@ -3,14 +3,16 @@ import dataclasses
 import json
 import logging
 import math
+import shutil
 
 import numpy as np
 import pytest
 import torch
-from plain_tokens import use_plain_tokens
+from plain_tokens import plain_spoken, use_plain_tokens
 from safetensors.torch import load_file
 from training_corpus import (
     NAMES,
+    TRAINING,
     VOCABULARY,
     captions_of,
     features_of,
@@ -24,6 +26,7 @@ from captioner.corpus.tables import Annotation, write_annotations
 from captioner.decoding.decode import decode_clips
 from captioner.decoding.options import DecodingOptions
 from captioner.errors import InputError
+from captioner.evaluation.cider import CiderD
 from captioner.memory import keep_freed_memory
 from captioner.models.checkpoint import load_model
 from captioner.models.registry import FAMILIES
@@ -31,8 +34,9 @@ from captioner.store.shards import FeatureStore
 from captioner.store.statistics import compute_statistics
 from captioner.text.vocabulary import build_vocabulary
 from captioner.training import loop
+from captioner.training.events import read_events
 from captioner.training.history import COLUMNS
-from captioner.training.losses import batch_logits
+from captioner.training.losses import CrossEntropy, batch_logits
 from captioner.training.sources import load_source
 from captioner.training.train import train_system
 
@@ -134,11 +138,12 @@ def test_same_seed_same_weights_and_other_seed_others(tmp_path):
     assert not equal(found[0][0], found[2][0]) and found[0][1] != found[2][1]
 
 
-def scripted_validation(monkeypatch, losses):
+def scripted_validation(monkeypatch, losses, **others):
+    columns = {"validation_loss": losses, **others}
     monkeypatch.setattr(
         loop.Trainer,
         "_validate",
-        lambda self, epoch, progress: {"validation_loss": losses[epoch - 1]},
+        lambda self, epoch, progress: {k: scores[epoch - 1] for k, scores in columns.items()},
     )
 
 
@@ -162,6 +167,205 @@ def test_minimum_delta(corpus, monkeypatch):
     train_system(settings=make_settings(epochs=9, patience=2, minimum_delta=0.1), **corpus)
     assert len(read_history(corpus)) == 3
     assert load_model(corpus["model_folder"]).description["best"]["epoch"] == 1
+
+
+@pytest.mark.parametrize("monitor", ["cider", "spider"])
+def test_a_score_that_is_monitored_selects_by_its_own_direction(corpus, monkeypatch, monitor):
+    columns = {f"validation_{monitor}": [0.1, 0.5, 0.55, 0.3, 0.4, 9.0]}
+    scripted_validation(monkeypatch, [6, 5, 4, 3, 2, 1], **columns)
+    monkeypatch.setattr("captioner.training.train.CaptionScorer", lambda *_, **__: None)
+    settings = make_settings(epochs=9, patience=3, minimum_delta=0.1, monitor=monitor)
+    train_system(settings=settings, **corpus)
+    rows = read_history(corpus)
+    assert [row[f"validation_{monitor}"] for row in rows] == ["0.1", "0.5", "0.55", "0.3", "0.4"]
+    assert load_model(corpus["model_folder"]).description["best"]["epoch"] == 2
+
+
+def test_the_score_of_an_epoch_is_that_of_decoding_its_model(corpus, monkeypatch):
+    """By the CIDEr of the captions that the saved model decodes greedily."""
+    settings = make_settings(epochs=12, learning_rate=0.02, monitor="cider", patience=12)
+    train_system(settings=settings, **corpus)
+    best = load_model(corpus["model_folder"]).description["best"]
+    ciders = [float(row["validation_cider"]) for row in read_history(corpus)]
+    assert best["validation_cider"] == max(ciders) > min(ciders)
+    loaded = load_model(corpus["model_folder"])
+    source = corpus["validation"]
+    stores = {"logmel": FeatureStore(source.shards["logmel"])}
+    said = decode_clips(loaded, stores, NAMES[:4], DecodingOptions())
+    clips = load_source(source, loaded.vocabulary, "skip_word")
+    spoken = plain_spoken(clips.texts, loaded.vocabulary)
+    captions = [spoken.tokenize(said[name][0].tokens) for name in clips.names]
+    expected = CiderD(spoken.references).scores(range(4), captions).mean()
+    assert best["validation_cider"] == pytest.approx(expected)
+
+
+AVERAGES = [{"kind": "ema", "decay": 0.9}, {"kind": "last_epochs", "n": 3}]
+
+
+@pytest.mark.parametrize("averaging", AVERAGES)
+@pytest.mark.parametrize("validation", [True, False])
+def test_the_average_is_validated_kept_and_saved(tmp_path, averaging, validation, monkeypatch):
+    trained, averaged = {}, {}
+    original = loop.Trainer._close_epoch
+
+    def spy(self, state, *rest):
+        trained[state.epoch] = {k: v.clone() for k, v in self.model.state_dict().items()}
+        averaged[state.epoch] = {k: v.clone() for k, v in self.judged.state_dict().items()}
+        original(self, state, *rest)
+
+    monkeypatch.setattr(loop.Trainer, "_close_epoch", spy)
+    corpus = make_corpus(tmp_path, validation=validation)
+    settings = make_settings(epochs=5, learning_rate=0.05, averaging=averaging)
+    train_system(settings=settings, **corpus)
+    loaded = load_model(corpus["model_folder"])
+    best = loaded.description["best"]
+    assert equal(weights(corpus), averaged[best["epoch"]])
+    assert not equal(averaged[5], trained[5])
+    if averaging["kind"] == "last_epochs":
+        for name, value in averaged[5].items():
+            mean = sum(trained[epoch][name].double() for epoch in (3, 4, 5)) / 3
+            assert torch.allclose(value.double(), mean, atol=1e-6), name
+    if validation:
+        clips = load_source(corpus["validation"], loaded.vocabulary, "skip_word")
+        batch = loop.make_batch(
+            clips, clips.pairs(), loaded.vocabulary, loaded.model.padding, encode_once=True
+        )
+        loss = CrossEntropy(padding_in_loss=False)(loaded.model, batch, torch.Generator()).value
+        assert loss.item() == pytest.approx(best["validation_loss"], rel=1e-5)
+    else:
+        assert best["epoch"] == 5
+
+
+def test_a_plateau_lowers_the_rate_that_is_used(corpus, monkeypatch):
+    used = []
+    original = torch.optim.Adam.step
+
+    def spy(self, *arguments):
+        used.append([group["lr"] for group in self.param_groups])
+        return original(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", spy)
+    scripted_validation(monkeypatch, [3, 2, 2, 2, 2, 1])
+    settings = make_settings(
+        epochs=6,
+        batching="clips",  # two batches an epoch
+        learning_rate=0.01,
+        learning_rates={"decoder": 0.001},
+        schedule="plateau",
+        plateau={"factor": 0.1, "patience": 2},
+    )
+    train_system(settings=settings, **corpus)
+    scales = [1, 1, 1, 1, 0.1, 0.1]
+    rates = [float(row["learning_rate"]) for row in read_history(corpus)]
+    assert rates == pytest.approx([0.01 * scale for scale in scales])
+    expected = [[0.01 * s, 0.01 * s, 0.001 * s, 0.001 * s] for s in np.repeat(scales, 2)]
+    assert np.allclose(used, expected)
+
+
+def test_a_plateau_needs_a_validation(tmp_path):
+    corpus = make_corpus(tmp_path, validation=False)
+    with pytest.raises(InputError, match=r"plateau without a validation split.*cosine"):
+        train_system(settings=make_settings(schedule="plateau"), **corpus)
+
+
+def test_a_frozen_part_learns_nothing(corpus):
+    training = {"epochs": 1, "learning_rate": 1e-30, "learning_rates": {"encoder": 0}}
+    train_system(settings=make_settings("cnn_transformer", **training), **corpus)
+    first = weights(corpus)
+    training |= {"epochs": 2, "learning_rate": 0.01}
+    train_system(settings=make_settings("cnn_transformer", **training), **corpus)
+    last = weights(corpus)
+    moved = {name.split(".")[0] for name in first if not torch.equal(first[name], last[name])}
+    assert "encoder" not in moved and {"frames", "decoder", "embedding"} <= moved
+
+
+def test_resume_false_starts_anew(corpus, monkeypatch):
+    def train(**changed):
+        settings = make_settings(epochs=3, batching="clips")
+        train_system(settings=settings, **corpus, **changed)
+
+    train()
+    expected = weights(corpus)
+    epochs = []
+    original = loop.Trainer._train_epoch
+
+    def stop(self, state, *rest):
+        epochs.append(state.epoch)
+        if len(epochs) == 2:
+            raise KeyboardInterrupt
+        return original(self, state, *rest)
+
+    monkeypatch.setattr(loop.Trainer, "_train_epoch", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train()
+    assert len(list(corpus["resume_folder"].glob("*.pt"))) == 1
+    epochs += [0, 0]
+    train(resume=False)
+    assert epochs == [1, 2, 0, 0, 1, 2, 3]
+    assert equal(weights(corpus), expected)
+
+
+def test_event_files_of_a_training_that_was_stopped(corpus, tmp_path, monkeypatch):
+    folder = tmp_path / "tensorboard"
+    original = loop.Trainer._close_epoch
+
+    def stop(self, state, *rest):
+        if state.epoch == 3 and not stopped:
+            stopped.append(True)
+            raise KeyboardInterrupt
+        return original(self, state, *rest)
+
+    stopped = []
+    monkeypatch.setattr(loop.Trainer, "_close_epoch", stop)
+    settings = make_settings(epochs=4)
+    with pytest.raises(KeyboardInterrupt):
+        train_system(settings=settings, **corpus, tensorboard=folder)
+    train_system(settings=settings, **corpus, tensorboard=folder)
+    (file,) = folder.iterdir()
+    found = [(step, values) for step, values in read_events(file) if values]
+    rows = read_history(corpus)
+    assert [step for step, _ in found] == [1, 2, 3, 4]
+    for (_, values), row in zip(found, rows, strict=True):
+        shown = {name: float(value) for name, value in row.items() if value and name != "epoch"}
+        assert values == pytest.approx(shown, rel=1e-6)
+
+
+def test_reinforcement_starts_from_a_model_and_says_its_reward(corpus, tmp_path):
+    settings = make_settings(epochs=5, learning_rate=0.02, batching="clips")
+    train_system(settings=settings, **corpus)
+    start = corpus["model_folder"].rename(tmp_path / "start")
+    reinforced = make_settings(
+        epochs=2,
+        learning_rate=1e-30,
+        batching="clips",
+        loss="self_critical",
+        self_critical=TRAINING["self_critical"] | {"samples": 8},
+    )
+    train_system(settings=reinforced, **corpus, start=start)
+    rewards = [float(row["reward"]) for row in read_history(corpus)]
+    assert min(rewards) > 0 and rewards[0] != rewards[1]  # other samples of the same model
+    losses = [float(row["validation_loss"]) for row in read_history(corpus)]
+    before = load_model(start).description["best"]["validation_loss"]
+    assert losses == pytest.approx([before, before])
+
+
+@pytest.mark.slow
+def test_a_compiled_step_gives_the_same_losses(tmp_path, monkeypatch):
+    if shutil.which("c++") is None and shutil.which("g++") is None:
+        pytest.skip("torch.compile needs a C++ compiler on a CPU, and there is none")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    found = []
+    for compiled in (False, True):
+        corpus = make_corpus(tmp_path / str(compiled))
+        settings = make_settings("dcase_baseline", epochs=2, compile=compiled)
+        train_system(settings=settings, **corpus)
+        losses = [float(row["training_loss"]) for row in read_history(corpus)]
+        found.append((losses, weights(corpus)))
+    (plain, expected), (compiled, names) = found
+    assert compiled == pytest.approx(plain, rel=1e-5)
+    assert names.keys() == expected.keys()
+    for name, value in names.items():
+        assert torch.allclose(value, expected[name], atol=1e-4), name
 
 
 def test_without_validation_the_last_epoch_is_kept(tmp_path, caplog):
@@ -205,6 +409,15 @@ def test_learning_rate_and_gradient_norm_in_the_history(corpus):
     train_system(settings=settings, **corpus)
     rates = [float(row["learning_rate"]) for row in read_history(corpus)]
     assert rates == pytest.approx([0.005, 0.01, 0.01, 0.005 * (1 + math.cos(math.pi / 2))])
+
+
+def test_by_step_the_history_shows_the_last_rate_of_the_epoch(corpus):
+    training = {"epochs": 4, "warmup_epochs": 1, "schedule": "cosine", "learning_rate": 0.01}
+    settings = make_settings(schedule_step="step", batching="clips", **training)
+    train_system(settings=settings, **corpus)
+    rates = [float(row["learning_rate"]) for row in read_history(corpus)]
+    cosine = [0.005 * (1 + math.cos(math.pi * step / 6)) for step in (1, 3, 5)]
+    assert rates == pytest.approx([0.01, *cosine])  # two steps an epoch
 
 
 def test_gradients_are_clipped(corpus, monkeypatch):
