@@ -28,14 +28,8 @@ class Precision:
         return self.scaler.is_enabled()
 
     def autocast(self) -> torch.autocast:
-        """Give the context of a forward pass.
-
-        Casts of weights are not kept from use to use: one made without gradients, as in the
-        sampling of captions, would serve the pass with gradients too, and those would be lost.
-        """
-        return torch.autocast(
-            self._device, self._dtype, enabled=self._dtype is not None, cache_enabled=False
-        )
+        """Give the context of a forward pass."""
+        return torch.autocast(self._device, self._dtype, enabled=self._dtype is not None)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradient of a loss, scaled, to the weights'."""
