@@ -177,3 +177,15 @@ def test_code_that_selects_weights_trains_again_where_it_does(made: Project) -> 
         beam.write_text(text, encoding="utf-8")
         os.utime(beam, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert found == {"train_system": 1, "train": 1}
+
+
+@pytest.mark.slow
+def test_the_report_shows_them_all(made: Project) -> None:
+    made.snakemake()
+    table = made.result("report/scores.txt").read_text(encoding="utf-8")
+    page = made.result("report/index.html").read_text(encoding="utf-8")
+    for text in (table, page):
+        assert "Joined" in text and "Alone" in text
+        assert "trained on evaluation: not scored" in text
+    assert made.would_run() == {}
+    assert not made.result("systems/final/seed1/scores").exists()
