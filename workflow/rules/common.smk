@@ -40,12 +40,12 @@ SYSTEMS, TRAINED, FRONTENDS = PLAN.systems, PLAN.trained, PLAN.frontends
 # Trainings side by side before several threads in one: the batches are too small to share well.
 TRAINING_THREADS = max(1, (workflow.cores or 1) // max(1, len(TRAINED) * len(config["seeds"])))
 TRAINING_GPUS = GPUS if config["gpus"] is None else config["gpus"]
-if "gpu" in workflow.global_resources and workflow.is_main_process:
+if config["gpus"] and "gpu" in workflow.global_resources and workflow.is_main_process:
     GPU_LIMIT = workflow.global_resources.get("gpu").value
-    if GPU_LIMIT < TRAINING_GPUS:  # Snakemake would take fewer and say nothing
+    if GPU_LIMIT < config["gpus"]:  # Snakemake would take fewer and say nothing
         raise WorkflowError(
-            f"gpus is {TRAINING_GPUS}, but Snakemake has {GPU_LIMIT} for all jobs together "
-            f"(profiles/default): add `--resources gpu={TRAINING_GPUS}`"
+            f"gpus is {config['gpus']}, but Snakemake has {GPU_LIMIT} for all jobs together "
+            f"(profiles/default): add `--resources gpu={config['gpus']}`"
         )
 HELD_OUT = [split for split in SPLITS if split != "development"]  # no other corpus may hold them
 
@@ -68,8 +68,9 @@ wildcard_constraints:
 
 def source_digest(rule, output, *modules, without=lambda wildcards: ()):
     """Param `code`: digest of what `rule`'s script imports and of `modules` (names, or functions of
-    the wildcards that give a list of them), less what imports of `without` alone need. With `code_changes: warn` the digest recorded for `output` (its
-    pattern) stands, and an edit since then is reported."""
+    the wildcards that give a list of them), less what imports of `without` alone need. With
+    `code_changes: warn` the digest recorded for `output` (its pattern) stands, and an edit since
+    then is reported."""
 
     def digest(wildcards):
         names = [n for m in modules for n in (m(wildcards) if callable(m) else [m])]
