@@ -5,12 +5,12 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from captioner.commands import caption, compare, features, score, split
+from captioner.commands import caption, check_submission, compare, features, score, split
 from captioner.commands.arguments import USAGE_ERROR
 from captioner.errors import InputError
 from captioner.job import exit_on_sigterm
 
-COMMANDS = (caption, score, compare, features, split)
+COMMANDS = (caption, score, compare, features, split, check_submission)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
