@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from captioner.audio.encoders.checkpoint import read_weights
 from captioner.errors import InputError
 from captioner.models.convolution import frame_mask
+from captioner.models.dropout import Dropout
 from captioner.models.interface import Memory
 from captioner.models.normalisation import SMALLEST_STD
 from captioner.models.transformer_captioner import FrameCaptioner, FrameDims
@@ -111,7 +112,7 @@ class Cnn(nn.Module):
         self.n_blocks = len(n_channels)
         for number, (n_in, n_out) in enumerate(pairwise((1, *n_channels)), start=1):
             self.add_module(f"conv_block{number}", Block(n_in, n_out))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, log_mels: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from captioner.errors import InputError
 from captioner.models import dims
 from captioner.models.convolution import StridedConvolutions, frame_mask
+from captioner.models.dropout import Dropout
 from captioner.models.interface import Memory
 from captioner.models.normalisation import Normalisation
 from captioner.models.transformer import Decoder, EncoderLayer, sinusoids
@@ -72,7 +73,7 @@ class ConvTransformer(TransformerCaptioner):
         self.embedding = WordEmbedding(dims.n_tokens, dims.n_hidden, dims.n_hidden)
         self.decoder = Decoder(dims.n_decoder_layers, *layer)
         self.classifier_bias = nn.Parameter(torch.zeros(dims.n_tokens))
-        self.dropout = nn.Dropout(dims.dropout)
+        self.dropout = Dropout(dims.dropout)
 
     def set_normalisation(self, statistics: Mapping[str, tuple[Any, Any]]) -> None:
         """Set the mean and standard deviation, each (F,), of the front-end's features."""

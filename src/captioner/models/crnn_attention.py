@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from captioner.errors import InputError
 from captioner.models import dims
 from captioner.models.convolution import StridedConvolutions, frame_mask
+from captioner.models.dropout import Dropout
 from captioner.models.gru import GRU
 from captioner.models.interface import Captioner, Memory
 from captioner.models.normalisation import Normalisation
@@ -101,9 +102,10 @@ class CrnnAttention(Captioner[CrnnState]):
         self.initial = nn.Linear(n_hidden, 2 * n_hidden)
         self.reading = nn.GRU(n_hidden, n_hidden, batch_first=True)
         self.attention = Attention(n_hidden, dims.n_heads)
+        self.heard_norm = nn.LayerNorm(n_hidden)
         self.writing = nn.GRU(2 * n_hidden, n_hidden, batch_first=True)
         self.classifier = nn.Linear(n_hidden, dims.n_tokens)
-        self.dropout = nn.Dropout(dims.dropout)
+        self.dropout = Dropout(dims.dropout)
 
     def set_normalisation(self, statistics: Mapping[str, tuple[Any, Any]]) -> None:
         """Set the mean and standard deviation, each (F,), of the front-end's features."""
@@ -120,10 +122,10 @@ class CrnnAttention(Captioner[CrnnState]):
         if self.normalisation is not None:
             x = self.normalisation(x)
         x, n_valid = self.convolutions(x, n_valid)
-        x = self.projection(x)
+        frames = x = self.projection(x)
         for layer in self.encoder_layers:
             x = layer(self.dropout(x), n_valid)  # what stands behind a clip never reaches it
-        values = self.memory_norm(self.memory_projection(self.dropout(x)))
+        values = self.memory_norm(frames + self.memory_projection(self.dropout(x)))
         return Memory(values, frame_mask(n_valid, x.shape[1]))
 
     def embed(self, tokens: Tensor) -> Tensor:
@@ -159,11 +161,11 @@ class CrnnAttention(Captioner[CrnnState]):
         """Feed embedded words (N, L, D): the logits (N, L, V) after each, and the new state."""
         reading, writing = state.hidden[:, None]  # (1, N, H) each
         read, reading = self.reading(self.dropout(embedded), reading.contiguous())
-        heard = self.attention(read, state.memory, state.mask)
+        heard = self.heard_norm(self.attention(read, state.memory, state.mask))
         both = self.dropout(torch.cat([read, heard], dim=-1))
         written, writing = self.writing(both, writing.contiguous())
-        hidden = torch.cat([reading, writing])
-        return self.classifier(self.dropout(written)), CrnnState(hidden, state.memory, state.mask)
+        logits = self.classifier(self.dropout(written + heard))
+        return logits, CrnnState(torch.cat([reading, writing]), state.memory, state.mask)
 
 
 MODEL = CrnnAttention

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from captioner.errors import InputError
 from captioner.models import dims
+from captioner.models.dropout import Dropout
 from captioner.models.gru import GRU, LastStepGRU
 from captioner.models.interface import Captioner, Memory
 
@@ -44,7 +45,7 @@ class Encoder(nn.Module):
         self.gru_1 = GRU(n_features, n_hidden, bidirectional=True)
         self.gru_2 = GRU(2 * n_hidden, n_hidden, bidirectional=True)
         self.gru_3 = LastStepGRU(2 * n_hidden, n_hidden, bidirectional=True)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, T, F) to (B, 2 * n_hidden)."""
@@ -58,7 +59,7 @@ class Decoder(nn.Module):
 
     def __init__(self, n_hidden: int, n_tokens: int, dropout: float):
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.rnn = GRU(2 * n_hidden, n_hidden, batch_first=True)
         self.classifier = nn.Linear(n_hidden, n_tokens)
 

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from captioner.models.dropout import Dropout
+
 KeysValues = tuple[Tensor, Tensor]  # each (B, heads, positions, D / heads)
 
 
@@ -51,8 +53,8 @@ class Attention(nn.Module):
 
     def keys_values(self, x: Tensor) -> KeysValues:
         """Project what is attended to, (B, M, D)."""
-        keys, values = self.key_value(x).chunk(2, dim=-1)
-        return self._split(keys), self._split(values)
+        both, n_hidden = self.key_value(x), x.shape[-1]
+        return self._split(both[..., :n_hidden]), self._split(both[..., n_hidden:])
 
     def forward(
         self,
@@ -91,7 +93,7 @@ class FeedForward(nn.Sequential):
         super().__init__(
             nn.Linear(n_hidden, n_feedforward),
             nn.GELU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(n_feedforward, n_hidden),
         )
 
@@ -105,7 +107,7 @@ class EncoderLayer(nn.Module):
         self.attention = Attention(n_hidden, n_heads)
         self.feedforward_norm = nn.LayerNorm(n_hidden)
         self.feedforward = FeedForward(n_hidden, n_feedforward, dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Map (B, M, D) with mask (B, M) to (B, M, D)."""
@@ -139,7 +141,7 @@ class DecoderLayer(nn.Module):
         self.memory_attention = Attention(n_hidden, n_heads, attention_dropout)
         self.feedforward_norm = nn.LayerNorm(n_hidden)
         self.feedforward = FeedForward(n_hidden, n_feedforward, dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def project_memory(self, memory: Tensor) -> KeysValues:
         """Project the memory (B, M, D), once per clip."""
@@ -318,7 +320,7 @@ class Decoder(nn.Module):
             for _ in range(n_layers)
         )
         self.norm = nn.Identity() if post_norm else nn.LayerNorm(n_hidden)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def start(self, memory: Tensor, memory_mask: Tensor, n_rows: int) -> DecoderState:
         """Prepare `n_rows` rows, a multiple of the memory's (B, M, D), before their first word."""

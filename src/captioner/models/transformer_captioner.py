@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from captioner.errors import InputError
 from captioner.models import dims
+from captioner.models.dropout import Dropout
 from captioner.models.interface import Captioner, Memory
 from captioner.models.transformer import Decoder, DecoderState
 from captioner.models.words import WordEmbedding
@@ -111,8 +112,8 @@ class FrameCaptioner(TransformerCaptioner):
     def projection(self, n_features: int) -> nn.Sequential:
         """Build what maps frames (B, T, n_features) to what the decoder attends to."""
         return nn.Sequential(
-            nn.Dropout(self.dims.input_dropout),
+            Dropout(self.dims.input_dropout),
             nn.Linear(n_features, self.dims.n_hidden),
             nn.ReLU(),
-            nn.Dropout(self.dims.input_dropout),
+            Dropout(self.dims.input_dropout),
         )
