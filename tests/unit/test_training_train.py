@@ -35,6 +35,7 @@ from captioner.store.statistics import compute_statistics
 from captioner.text.vocabulary import build_vocabulary
 from captioner.training import loop
 from captioner.training.events import read_events
+from captioner.training.held_out import HeldOut
 from captioner.training.history import COLUMNS
 from captioner.training.losses import CrossEntropy, batch_logits
 from captioner.training.sources import load_source
@@ -141,9 +142,9 @@ def test_same_seed_same_weights_and_other_seed_others(tmp_path):
 def scripted_validation(monkeypatch, losses, **others):
     columns = {"validation_loss": losses, **others}
     monkeypatch.setattr(
-        loop.Trainer,
-        "_validate",
-        lambda self, epoch, progress: {k: scores[epoch - 1] for k, scores in columns.items()},
+        HeldOut,
+        "scores",
+        lambda self, model, epoch, progress: {k: of[epoch - 1] for k, of in columns.items()},
     )
 
 
@@ -379,16 +380,23 @@ def test_without_validation_the_last_epoch_is_kept(tmp_path, caplog):
 
 def validation_batches(corpus, monkeypatch, **training):
     """Train for two epochs; give the pairs of every validation batch."""
-    found = []
-    original = loop.Trainer._loss_of
+    plans, seen = [], []
+    original = HeldOut.plan, HeldOut.loss
 
-    def spy(self, clips, pairs, *scorer):
-        found.append(pairs)
-        return original(self, clips, pairs, *scorer)
+    def plan(self, epoch):
+        plans.append(original[0](self, epoch))
+        return plans[-1]
 
-    monkeypatch.setattr(loop.Trainer, "_loss_of", spy)
+    def loss(self, model, batch):
+        seen.append(len(batch.tokens))
+        return original[1](self, model, batch)
+
+    monkeypatch.setattr(HeldOut, "plan", plan)
+    monkeypatch.setattr(HeldOut, "loss", loss)
     train_system(settings=make_settings(epochs=2, **training), **corpus)
-    return found[2:]  # the first two try the longest captions
+    found = [pairs for planned in plans[1:] for pairs in planned]  # the first was only counted
+    assert seen == [len(pairs) for pairs in found]
+    return found
 
 
 def test_released_validation(corpus, monkeypatch):

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from captioner.errors import InputError
 from captioner.job import Progress
@@ -22,15 +21,15 @@ from captioner.training.batches import (
     Batch,
     make_batch,
     plan_training,
-    plan_validation,
     split_pairs,
 )
 from captioner.training.distributed import Processes
 from captioner.training.events import write_events
 from captioner.training.figures import Figures, check_validation
+from captioner.training.held_out import HeldOut, try_longest_caption
 from captioner.training.history import write_history
 from captioner.training.loading import load_batches
-from captioner.training.losses import CrossEntropy, Loss, Objective
+from captioner.training.losses import CrossEntropy, Objective
 from captioner.training.optimisation import build_optimizer, freeze_parts, set_learning_rates
 from captioner.training.precision import Precision
 from captioner.training.randomness import Purpose, numpy_generator, torch_generator, torch_seed
@@ -70,11 +69,9 @@ class Trainer:
         """
         self.model = model
         self.clips = clips
-        self.validation = validation
         self.vocabulary = vocabulary
         self.training = dict(training)
         self.seed = seed
-        self.scorer = scorer
         self.processes = processes
         self.rank, self.n_processes = (processes.rank, processes.n) if processes else (0, 1)
         self.device = next(model.parameters()).device
@@ -94,41 +91,35 @@ class Trainer:
             processes,
         )
         self.figures = Figures(clips, self.device, scaled=self.precision.scales)
-        self.validation_loss = CrossEntropy(training["padding_in_loss"])
         self.stopping = EarlyStopping(
             training["patience"], training["minimum_delta"], training["monitor"]
         )
         self.plateau = Plateau(**training["plateau"]) if training["schedule"] == "plateau" else None
         self.augmentation = Augmentation.from_settings(training, means)
-        self.drop_last = training["validation_drop_last"]
-        self._check_validation_split()
+        self.held_out = (
+            HeldOut(validation, vocabulary, training, seed, self.precision, scorer)
+            if validation
+            else None
+        )
+        if validation is None:
+            self._go_without_validation()
 
     def _objective(self) -> Objective:
         if self.training["loss"] == "self_critical":
             return SelfCritical(self.clips, self.vocabulary, self.training)
         return CrossEntropy.from_settings(self.training)
 
-    def _check_validation_split(self) -> None:
-        size = self.training["batch_size"]
-        if self.validation is None:
-            if self.plateau is not None:
-                raise InputError(
-                    "training: schedule: found plateau without a validation split, expected one "
-                    "to see the plateau on. Take `schedule: cosine` or `constant`."
-                )
-            log.warning(
-                "There is no validation split: no early stopping, all %d epochs run and the last "
-                "one's weights are kept",
-                self.training["epochs"],
+    def _go_without_validation(self) -> None:
+        if self.plateau is not None:
+            raise InputError(
+                "training: schedule: found plateau without a validation split, expected one to see "
+                "the plateau on. Take `schedule: cosine` or `constant`."
             )
-        elif self.drop_last and len(self.validation.pairs()) < size:
-            self.drop_last = False
-            log.warning(
-                "The validation split has %d captions, fewer than a batch (%d): all are used, "
-                "though `validation_drop_last` asks to drop the last batch",
-                len(self.validation.pairs()),
-                size,
-            )
+        log.warning(
+            "There is no validation split: no early stopping, all %d epochs run and the last one's "
+            "weights are kept",
+            self.training["epochs"],
+        )
 
     @property
     def judged(self) -> Captioner:
@@ -153,7 +144,8 @@ class Trainer:
         `history`, and event files in `tensorboard`, are written after every epoch. Raises
         `InputError` if the training diverges or a caption is too long for the model.
         """
-        self._try_longest_caption()
+        for clips in [self.clips, *([self.held_out.clips] if self.held_out else [])]:
+            try_longest_caption(self.judged, clips, self.vocabulary, self.precision)
         state = resume.load(self._parts)
         self._write(state, history, tensorboard)
         with Progress(self._n_batches_left(state), "Training", "batch") as progress:
@@ -186,15 +178,10 @@ class Trainer:
         generator = numpy_generator(self.seed, Purpose.ORDER, epoch)
         return plan_training(self.clips, self.training, generator)
 
-    def _plan_validation(self, epoch: int) -> list[Pairs]:
-        if self.validation is None:
-            return []
-        generator = numpy_generator(self.seed, Purpose.VALIDATION, epoch)
-        shuffle_and_drop = generator if self.drop_last else None
-        return plan_validation(self.validation, self.training["batch_size"], shuffle_and_drop)
-
     def _n_batches_left(self, state: TrainingState) -> int:
-        per_epoch = len(self._plan_training(1)) + len(self._plan_validation(1))
+        per_epoch = len(self._plan_training(1))
+        if self.held_out is not None:
+            per_epoch += len(self.held_out.plan(1))
         return per_epoch * (self.training["epochs"] - state.epoch + 1) - state.n_batches
 
     def _train_epoch(self, state: TrainingState, resume: ResumeFile, progress: Progress) -> float:
@@ -246,7 +233,7 @@ class Trainer:
         Several processes: in that many times their number; of these, this one's share.
         """
         parts = split_pairs(pairs, self.training["accumulate"] * self.n_processes)
-        return [
+        made = [
             make_batch(
                 self.clips,
                 pairs,
@@ -258,6 +245,7 @@ class Trainer:
             )
             for part in parts[self.rank :: self.n_processes]
         ]
+        return [part.pin_memory() for part in made] if self.device.type == "cuda" else made
 
     def _augment(self, epoch: int, batch: int) -> Augment | None:
         if self.augmentation is None:
@@ -279,56 +267,11 @@ class Trainer:
         ]
 
     def _scores(self, epoch: int, progress: Progress) -> dict[str, float]:
-        """Give all processes the first one's scores of the validation split."""
-        if self.processes is None:
-            return self._validate(epoch, progress)
-        return self.processes.agree(self._validate(epoch, progress) if self.rank == 0 else {})
-
-    @torch.no_grad()
-    def _validate(self, epoch: int, progress: Progress) -> dict[str, float]:
-        """Give the scores of the validation split, by the history's columns; none without one.
-
-        The loss is the cross entropy of all captions, without smoothing.
-        """
-        if self.validation is None:
+        """Give the first process's scores of the validation split to all; none without one."""
+        if self.held_out is None:
             return {}
-        self.judged.eval()
-        losses: list[Tensor] = []
-        weights: list[float] = []
-        for pairs in self._plan_validation(epoch):
-            found = self._loss_of(self.validation, pairs, self.scorer)
-            losses.append(found.value)
-            weights.append(found.weight)
-            progress.advance()
-        values = torch.stack(losses).tolist()
-        total = sum(value * weight for value, weight in zip(values, weights, strict=True))
-        scores = {"validation_loss": total / sum(weights)}
-        if self.scorer is not None:
-            with self.precision.autocast():  # it encodes the clips that no batch had
-                found_scores = self.scorer.result()
-            scores |= {f"validation_{name}": value for name, value in found_scores.items()}
-        return scores
-
-    def _loss_of(
-        self, clips: CaptionedClips, pairs: Pairs, scorer: CaptionScorer | None = None
-    ) -> Loss:
-        """Give the validation loss of pairs; let the clips, encoded once, be captioned too."""
-        batch = make_batch(clips, pairs, self.vocabulary, self.model.padding, encode_once=True)
-        batch = batch.to(self.device)
-        with self.precision.autocast():
-            memory = self.judged.encode(batch.features, batch.n_frames)
-            if scorer is not None:
-                scorer.add(self.judged, memory, batch.clips)
-            return self.validation_loss.of_memory(self.judged, memory, batch)
-
-    @torch.no_grad()
-    def _try_longest_caption(self) -> None:
-        """Let a model that cannot predict captions of this length say so before hours of work."""
-        self.judged.eval()
-        for clips in filter(None, (self.clips, self.validation)):
-            pairs = clips.pairs()
-            longest = max(pairs, key=lambda pair: len(clips.captions[pair[0]][pair[1]]))
-            self._loss_of(clips, longest[None])
+        mine = self.held_out.scores(self.judged, epoch, progress) if self.rank == 0 else {}
+        return mine if self.processes is None else self.processes.agree(mine)
 
     def _close_epoch(
         self, state: TrainingState, scores: dict[str, float], rate: float, seconds: float
