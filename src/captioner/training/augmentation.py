@@ -20,6 +20,7 @@ class Stripes:
 
     def hide(self, features: np.ndarray, mean: np.ndarray) -> None:
         """Put `mean` (n_features,) in their places in `features` (n_frames, n_features)."""
+        mean = mean.astype(features.dtype)  # once, for half precision is slow to convert to
         for hidden in self.frames:
             features[hidden] = mean
         for hidden in self.features:
