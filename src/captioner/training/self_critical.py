@@ -148,8 +148,8 @@ class SelfCritical:
             ended = ended | (last == self._eos)
             if ended.all():
                 break
-        # Weights that autocast has cast here have no gradient: PyTorch before 2.11 would take them
-        # for the pass that needs one (its issue 112583).
+        # Weights that autocast has cast here have no gradient: older versions of PyTorch would take
+        # them for the pass that needs one (its issue 112583).
         torch.clear_autocast_cache()
         return torch.stack(said, dim=1).view(n_clips, n_rows, -1)
 
