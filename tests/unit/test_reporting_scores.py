@@ -243,7 +243,7 @@ def test_score_table_in_a_terminal_has_each_seed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("interval, expected", [
     ((0.2384, 0.2884), ".238–.288"), ((-0.0123, 1.25), "−.012–1.250"),
-    ((0.0, 0.9997), ".000–1.000"),
+    ((0.0, 0.9997), ".000–1.000"), ((-0.0001, 0.0001), ".000–.000"),
 ])  # fmt: skip
 def test_intervals_are_written_compactly(interval: tuple[float, float], expected: str) -> None:
     assert interval_text(interval) == expected

@@ -113,7 +113,7 @@ def test_licences_and_phrases() -> None:
 
 @pytest.mark.parametrize("difference, expected", [
     (0.0214, "+.021"), (-0.0031, "−.003"), (0.0, "+.000"), (1.25, "+1.250"), (-0.5, "−.500"),
-    (10.5, "+10.500"),
+    (10.5, "+10.500"), (-0.0001, "+.000"),
 ])  # fmt: skip
 def test_differences_of_scores(difference: float, expected: str) -> None:
     assert difference_text(difference) == expected

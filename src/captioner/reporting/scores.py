@@ -221,7 +221,7 @@ def interval_text(interval: tuple[float, float]) -> str:
 
 
 def _compact(value: float) -> str:
-    text = f"{value:.3f}".replace("-", "\N{MINUS SIGN}")
+    text = f"{round(value, 3) + 0.0:.3f}".replace("-", "\N{MINUS SIGN}")  # no -.000
     return text.replace("0.", ".", 1) if abs(value) < 0.9995 else text
 
 

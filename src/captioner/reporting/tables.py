@@ -66,7 +66,7 @@ def rate_text(per_second: float) -> str:
 
 def difference_text(difference: float) -> str:
     """Write a difference of scores with its sign: `+.021`, `\u2212.003`."""
-    sign = "+" if difference >= 0 else "\N{MINUS SIGN}"
+    sign = "+" if round(difference, 3) >= 0 else "\N{MINUS SIGN}"
     return f"{sign}{abs(difference):.3f}".replace(f"{sign}0.", f"{sign}.")
 
 
