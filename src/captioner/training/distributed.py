@@ -23,8 +23,10 @@ class Processes:
     def __init__(self, device: torch.device):
         """Join the others, as `torchrun` names them in the environment; wait for all."""
         self.device = device
-        on_gpu = device.type == "cuda"
-        torch.distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=WAIT)
+        if device.type == "cuda":
+            torch.distributed.init_process_group("nccl", timeout=WAIT, device_id=device)
+        else:
+            torch.distributed.init_process_group("gloo", timeout=WAIT)
         self.rank = torch.distributed.get_rank()
         self.n = torch.distributed.get_world_size()
 
