@@ -3,7 +3,9 @@
 The decoder reads its words with one GRU, whose output asks the attention, and writes with a second
 GRU that reads both (as in Wu et al., "Google's neural machine translation system", 2016, section 3:
 the lowest layer asks, those above are told). So every word, and what was attended to before it,
-reaches the next, and training needs no loop over words.
+reaches the next, and training needs no loop over words. What is heard is normalised and added to
+what is written, and the convolutions' output to the encoder's: without these short ways, words are
+learned long before sounds.
 """
 
 from collections.abc import Mapping
