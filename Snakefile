@@ -31,7 +31,7 @@ rule all:
     input:
         RESULTS.scores(),
         RESULTS.report(),
-        RESULTS.submission(),
+        SUBMISSION.package(),
 
 
 rule features:
@@ -61,4 +61,4 @@ rule report:
 
 rule submission:
     input:
-        RESULTS.submission(),
+        SUBMISSION.package(),

@@ -11,8 +11,6 @@ from captioner.plan import Plan
 
 Run = tuple[str, int, str]  # system, seed, decoding
 
-N_SUBMITTED = 4  # systems that a team may send
-
 
 class Results:
     """The runs of a plan and their files, all of the scored corpus."""
@@ -109,26 +107,6 @@ class Results:
     def report(self) -> str:
         """Give the page of the report."""
         return f"{self._folder}/report/index.html"
-
-    def submitted(self) -> list[str]:
-        """Give the captions that are sent: of each system those of its first seed and decoding.
-
-        The systems are those that the config names, or the first that are not trivial.
-        """
-        speaking, lineage = self._plan.lineage.speaking, self._plan.lineage
-        names = self._config["submission"]["systems"] or list(speaking)
-        return [
-            self.captions_of((name, lineage.seeds(name)[0], speaking[name]["decodings"][0]), "test")
-            for name in names[:N_SUBMITTED]
-        ]
-
-    def submission(self) -> list[str]:
-        """Give the challenge's output CSVs, where the corpus has a test split."""
-        if "test" not in self._plan.splits:
-            return []
-        names = self._config["submission"]
-        stem = f"{self._folder}/submission/{names['author']}_{names['institute']}_task6_submission"
-        return [f"{stem}_{index}_output.csv" for index in range(1, len(self.submitted()) + 1)]
 
     # What the report shows.
 

@@ -12,8 +12,9 @@ import pytest
 import soundfile
 from tiny import CONFIG, SAMPLE_RATE_HZ, Project
 
-AFTER_DECODING = {"score_split", "build_report"}
-AFTER_TRAINING = {"decode_split", "write_submission", *AFTER_DECODING}
+SENT = {"write_submission", "package_submission"}
+AFTER_DECODING = {"score_split", "build_report", *SENT}
+AFTER_TRAINING = {"decode_split", *AFTER_DECODING}
 
 
 @contextmanager
@@ -78,7 +79,7 @@ def test_training_setting(finished: Project) -> None:
 
 def test_title_retrains_nothing(finished: Project) -> None:
     with configured(finished, "systems", 0, "title", value="Another title"):
-        assert set(finished.would_run()) == {"build_report"}
+        assert set(finished.would_run()) == {"build_report", *SENT}  # titles are shown
 
 
 def test_another_seed_leaves_the_first_alone(finished: Project) -> None:
@@ -93,7 +94,7 @@ def test_what_is_sent(finished: Project) -> None:
     with configured(finished, "submission", "systems", value=["tiny_transformer"]):
         found = finished.would_run()
     # The report shows the config.
-    assert found == {"write_submission": 1, "build_report": 1}
+    assert found == {"write_submission": 1, "package_submission": 1, "build_report": 1}
 
 
 def test_how_trainings_run(finished: Project) -> None:
@@ -199,7 +200,7 @@ def test_code_of_one_family(finished: Project) -> None:
 def test_code_of_a_script(finished: Project) -> None:
     script = finished.clone / "workflow/scripts/write_submission.py"
     with edited(script, "def main", "ADDED = 1\n\n\ndef main"):
-        assert set(finished.would_run()) == {"write_submission"}
+        assert set(finished.would_run()) == SENT
 
 
 def test_comments_and_docstrings(finished: Project) -> None:
@@ -239,7 +240,7 @@ def test_code_changes_warn(finished: Project) -> None:
         ("train", {"decode_split", "score_split"}),
         ("decode", {"score_split", "build_report"}),
         ("evaluate", {"build_report", "write_submission"}),
-        ("submission", {"score_split", "build_report"}),
+        ("submission", {"build_report"}),
     ],
 )
 def test_named_targets_make_only_their_part(

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import zipfile
 
 import pyarrow.parquet as pq
 from tiny import CLIPS, Project
@@ -9,6 +10,7 @@ from tiny import CLIPS, Project
 from captioner.evaluation.metrics import METRIC_SETS
 from captioner.models.checkpoint import load_model
 from captioner.store.shards import FeatureStore
+from captioner.submission.check import Known, check_package
 from captioner.text.normalisation import tokenize
 
 RUNS = {
@@ -81,6 +83,22 @@ def test_submission_has_every_test_clip_in_order(finished: Project) -> None:
     assert header == ["file_name", "caption_predicted"]
     assert [name for name, _ in found] == sorted(CLIPS["test"])
     assert all(caption == " ".join(tokenize(caption, "task")) for _, caption in found)
+
+
+def test_the_package_is_whole_and_passes_the_check(finished: Project) -> None:
+    package = finished.result("submission/author_institute_task6_submission.zip")
+    with zipfile.ZipFile(package) as archive:
+        assert len(archive.namelist()) == 2 * 3
+    scores = {
+        index: finished.result(f"{run}/scores/{decoding}/evaluation.json")
+        for index, (run, decoding) in enumerate(list(RUNS.items())[:2], 1)
+    }
+    models = {i: [finished.result(f"{run}/model")] for i, run in enumerate(list(RUNS)[:2], 1)}
+    clips = finished.result("clips/test.parquet")
+    known = Known.read(clips, scores, models, "tiny", allow_empty=True)
+    findings = check_package(package, known)
+    assert findings.errors == [] and findings.not_checked == []
+    assert {finding.code for finding in findings.warnings} <= {"empty", "email", "draft"}
 
 
 def test_report_stands(finished: Project) -> None:

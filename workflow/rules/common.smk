@@ -23,6 +23,8 @@ from captioner.models.registry import FAMILIES
 from captioner.plan import Plan
 from captioner.results import Results
 from captioner.source import source_digest as digest_of_source
+from captioner.submission.names import EXTENSIONS
+from captioner.submission.sent import Submission
 from captioner.text.word_embeddings.sources import SOURCES as WORD_VECTORS
 
 JAVA_TOOLS = [f"resources/java/{jar.file_name}" for jar in SPICE_JARS]
@@ -31,6 +33,7 @@ GPUS = int(shutil.which("nvidia-smi") is not None)
 try:
     PLAN = Plan(config, ROOT)
     RESULTS = Results(PLAN)
+    SUBMISSION = Submission(PLAN, RESULTS)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -47,6 +50,7 @@ if config["gpus"] and "gpu" in workflow.global_resources and workflow.is_main_pr
             f"gpus is {config['gpus']}, but Snakemake has {GPU_LIMIT} for all jobs together "
             f"(profiles/default): add `--resources gpu={config['gpus']}`"
         )
+SENT_PACKAGE = SUBMISSION.package_path.replace(f"/{C}/", "/{corpus}/")
 HELD_OUT = [split for split in SPLITS if split != "development"]  # no other corpus may hold them
 
 
@@ -245,3 +249,8 @@ def scorable_captions(wildcards):
             "that were learned from means nothing"
         )
     return RESULTS.captions_of(run, wildcards.split)
+
+
+def sent_file(kind):
+    """The pattern of the challenge's files of a kind: output, metadata or report."""
+    return SUBMISSION.path("{index}", kind).replace(f"/{C}/", "/{corpus}/")

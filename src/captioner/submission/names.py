@@ -37,7 +37,7 @@ class FileName:
         return f"{self.author}_{self.institute}"
 
 
-def file_name(author: str, institute: str, index: int, kind: str) -> str:
+def file_name(author: str, institute: str, index: int | str, kind: str) -> str:
     """Give the name of a file."""
     return f"{author}_{institute}_task6_submission_{index}_{kind}.{EXTENSIONS[kind]}"
 
