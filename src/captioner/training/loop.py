@@ -245,7 +245,10 @@ class Trainer:
             )
             for part in parts[self.rank :: self.n_processes]
         ]
-        return [part.pin_memory() for part in made] if self.device.type == "cuda" else made
+        if self.device.type == "cuda":
+            with torch.cuda.device(self.device):  # the thread that makes batches knows no other
+                return [part.pin_memory() for part in made]
+        return made
 
     def _augment(self, epoch: int, batch: int) -> Augment | None:
         if self.augmentation is None:
