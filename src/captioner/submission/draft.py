@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
@@ -23,8 +24,15 @@ A4 = (8.27, 11.69)  # inches
 LEFT, RIGHT, TOP, BOTTOM = 0.11, 0.89, 0.94, 0.06  # of the page
 LINE = 0.0163  # of the page's height
 WIDTH = 92  # characters of a line
+WIDTHS = {"title": 50, "heading": 70}
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # Wong's colour-blind-safe palette
 MAX_CURVES = 4  # trainings that are drawn
+FEW_EPOCHS = 3  # whose points are shown
+PANELS = (  # title, unit, columns of the history with their lines
+    ("Loss", "nats per word", (("training_loss", "--"), ("validation_loss", "-"))),
+    ("Validation CIDEr of greedy captions", "CIDEr", (("validation_cider", "-"),)),
+    ("Learning rate", "learning rate", (("learning_rate", "-"),)),
+)
 
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib
@@ -56,12 +64,11 @@ def write_draft(
         scores: of development-testing (JSON of the scores file), None if there are none.
     """
     rows = [*_head(metadata), *_method(content, metadata), *_training(content), *_results(scores)]
-    figures = list(_pages(rows))
     histories = {
         t["title"]: read_history(Path(t["history"])) for t in content["trainings"] if t["history"]
     }
     with matplotlib.rc_context(STYLE), atomic_path(path) as temporary:
-        pages = [_text_page(page) for page in figures]
+        pages = [_text_page(page) for page in _pages(rows)]
         if histories:
             pages.append(_curves(dict(list(histories.items())[:MAX_CURVES])))
         information = {
@@ -152,7 +159,7 @@ def _pages(rows: Sequence[Row]) -> Iterator[list[tuple[float, Row]]]:
     y = TOP
     for style, text in rows:
         y -= {"title": 0, "heading": LINE, "row": 0}.get(style, LINE / 3)
-        lines = [text] if style == "row" else textwrap.wrap(text, WIDTH if style == "text" else 60)
+        lines = [text] if style == "row" else textwrap.wrap(text, WIDTHS.get(style, WIDTH))
         for line in lines or [""]:
             if y < BOTTOM + 2 * LINE:
                 yield page
@@ -178,25 +185,21 @@ def _text_page(lines: Sequence[tuple[float, Row]]) -> Figure:
 
 def _curves(histories: Mapping[str, History]) -> Figure:
     figure = Figure(figsize=A4)
-    panels = (
-        ("Loss", "nats per word", (("training_loss", "--"), ("validation_loss", "-"))),
-        ("Validation CIDEr of greedy captions", "CIDEr", (("validation_cider", "-"),)),
-        ("Learning rate", "learning rate", (("learning_rate", "-"),)),
-    )
-    axes = figure.subplots(len(panels), 1, gridspec_kw={"hspace": 0.45})
+    axes = figure.subplots(len(PANELS), 1, gridspec_kw={"hspace": 0.45})
     figure.subplots_adjust(left=LEFT + 0.03, right=RIGHT, top=TOP - 0.02, bottom=BOTTOM + 0.05)
-    for panel, (title, unit, columns) in zip(axes, panels, strict=True):
+    for panel, (title, unit, columns) in zip(axes, PANELS, strict=True):
         for (name, history), colour in zip(histories.items(), COLOURS, strict=False):
             for column, line in columns:
-                what = f"{name}, {column.split('_')[0]}" if len(columns) > 1 else name
-                panel.plot(
-                    history.epoch, getattr(history, column), line, color=colour, label=what,
-                    marker="." if len(history.epoch) < 3 else None,
-                )  # fmt: skip
+                values = getattr(history, column)
+                if not np.isnan(values).all():
+                    what = f"{name}, {column.split('_')[0]}" if len(columns) > 1 else name
+                    marker = "." if len(history.epoch) < FEW_EPOCHS else None
+                    panel.plot(history.epoch, values, line, color=colour, label=what, marker=marker)
         panel.set_title(title)
         panel.set_xlabel("epoch")
         panel.set_ylabel(unit)
         panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.set_visible(bool(panel.lines))
     axes[0].legend()
     return figure
 

@@ -143,8 +143,9 @@ class Submission:
         for run in speaking + before:
             name, folder = run[0], self._plan.folder(*run)
             trained = name in self._plan.trained
+            several = len(self._plan.lineage.seeds(name)) > 1
             yield {
-                "title": self._plan.systems[name]["title"],
+                "title": self._plan.systems[name]["title"] + several * f", seed {run[1]}",
                 "model": f"{folder}/model",
                 "history": f"{folder}/history.csv" if trained else None,
                 # Of published weights: how they were made, as the system's YAML tells it.
