@@ -81,3 +81,20 @@ def test_killed_run(training: Project) -> None:
     assert refused.returncode != 0 and "--unlock" in refused.stdout + refused.stderr
     training.snakemake("--unlock")
     assert_finishes(training)
+
+
+@pytest.mark.slow
+def test_starts_anew_where_that_is_asked(training: Project) -> None:
+    system = dict(CONFIG["systems"][1], training={"epochs": 8, "patience": 8})
+    training.configure({**CONFIG, "systems": [system]})
+    run = start_and_wait(training)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    training.snakemake("--unlock")
+    states = list(training.result("systems").rglob("resume/*.pt"))
+    assert len(states) == 1
+    training.snakemake("train", "--config", "resume=false")
+    log = training.result("logs/train_system/tiny_transformer.seed1.log").read_text()
+    assert "Resumed from" not in log and "Epoch 1 of" in log
+    assert len(training.result(HISTORY).read_text().splitlines()) == 1 + 8
+    assert not states[0].exists()

@@ -25,7 +25,8 @@ def test_two_processes_learn_what_one_does(repository: Path, tmp_path: Path) -> 
     system["model"] = {**system["model"], "dropout": 0}  # each process draws its own
     system["training"]["specaugment"] = None
     project.configure({**CONFIG, "systems": [system]})
-    project.snakemake("train")
+    project.snakemake("train", "--config", "tensorboard=true")
+    assert list(project.result(f"{RUN}/tensorboard").glob("events.out.tfevents*"))
     weights, losses = learned(project)
     two = ["--config", "gpus=2", "--resources", "gpu=2"]
     assert project.would_run("train", *two) == {}
