@@ -1,5 +1,6 @@
 """Trainings that start from something: another model's weights, word vectors, checkpoints."""
 
+import csv
 import json
 from dataclasses import replace
 
@@ -41,6 +42,21 @@ STILL = {"epochs": 1, "learning_rate": 1e-30}
 
 def weights(folder):
     return load_file(folder / "weights.safetensors")
+
+
+def test_a_training_that_only_harms_gives_back_its_start(corpus, trained):
+    """Epoch 0 is the start: it is scored, and kept where no epoch is better."""
+    settings = make_settings(epochs=3, learning_rate=3.0, patience=2)
+    train_system(settings=settings, **corpus, start=trained)
+    described = json.loads((corpus["model_folder"] / "model.json").read_text(encoding="utf-8"))
+    before = json.loads((trained / "model.json").read_text(encoding="utf-8"))
+    assert described["best"]["epoch"] == 0
+    losses = [before["best"]["validation_loss"], described["best"]["validation_loss"]]
+    assert losses[1] == pytest.approx(losses[0])
+    mine, theirs = weights(corpus["model_folder"]), weights(trained)
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    with corpus["history"].open(encoding="utf-8", newline="") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1", "2"]  # patience
 
 
 def test_starts_from_the_weights_and_normalisation_of_another_model(corpus, trained, tmp_path):

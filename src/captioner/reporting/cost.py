@@ -23,12 +23,12 @@ class Size:
     @property
     def n_epochs(self) -> float | None:
         """Epochs of a training, the mean over the seeds."""
-        return known_mean([len(training.history.epoch) for training in self.trainings])
+        return known_mean([training.n_epochs for training in self.trainings])
 
     @property
     def epoch_s(self) -> float | None:
         """Seconds of an epoch, the mean over all epochs of all seeds."""
-        return known_mean([value for t in self.trainings for value in t.history.seconds])
+        return known_mean([value for t in self.trainings for value in t.epoch_seconds])
 
     @property
     def clips_per_s(self) -> float | None:

@@ -38,6 +38,22 @@ class Training:
         return known_mean(getattr(self.history, column))
 
     @property
+    def epoch_seconds(self) -> list[float]:
+        """The time of each epoch; that of scoring a start (epoch 0) is none."""
+        epochs = zip(self.history.epoch, self.history.seconds, strict=True)
+        return [seconds for epoch, seconds in epochs if epoch]
+
+    @property
+    def epoch_s(self) -> float | None:
+        """The mean time of an epoch."""
+        return known_mean(self.epoch_seconds)
+
+    @property
+    def n_epochs(self) -> int:
+        """How many epochs there were."""
+        return max(self.history.epoch, default=0)
+
+    @property
     def seconds(self) -> float:
         """The time of all epochs."""
         return sum(self.history.seconds)
@@ -257,7 +273,7 @@ def trainings_text(trainings: Sequence[Training]) -> str:
             "Rings: the epochs whose weights were kept."
         )
     (training,) = trainings
-    said = f"Seed {training.seed}: {len(training.history.epoch)} epochs"
+    said = f"Seed {training.seed}: {training.n_epochs} epochs"
     if training.best_epoch in training.history.epoch:
         said += f", best (ring) epoch {training.best_epoch}"
         if (loss := training.at_best("validation_loss")) is not None:

@@ -8,7 +8,7 @@ from typing import Any
 from captioner.job import atomic_path
 
 COLUMNS = (  # empty where there is no such figure
-    "epoch",  # from 1
+    "epoch",  # from 1; 0: the trained model that the training started from
     "training_loss",  # nats (not of reinforcement), mean over the batches as they were trained on
     "validation_loss",  # nats, without label smoothing; empty without a validation split
     "validation_cider",  # of greedy captions

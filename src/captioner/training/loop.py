@@ -59,13 +59,16 @@ class Trainer:
         seed: int,
         scorer: CaptionScorer | None = None,
         processes: Processes | None = None,
+        *,
+        from_trained: bool = False,
     ):
         """Set up a training on the device where the model is.
 
         Without `validation` there is no early stopping, and the last epoch's weights are kept.
         `means`: front-end -> (F,), the values that SpecAugment leaves where it hides something.
         `scorer`: of the captions of `validation`. `processes`: that train together; the first one
-        alone validates and writes.
+        alone validates and writes. `from_trained`: the model has been trained before, and is kept
+        as it came (epoch 0) where no epoch makes it better.
         """
         self.model = model
         self.clips = clips
@@ -73,6 +76,7 @@ class Trainer:
         self.training = dict(training)
         self.seed = seed
         self.processes = processes
+        self.from_trained = from_trained
         self.rank, self.n_processes = (processes.rank, processes.n) if processes else (0, 1)
         self.device = next(model.parameters()).device
         freeze_parts(model, training)
@@ -149,6 +153,10 @@ class Trainer:
         state = resume.load(self._parts)
         self._write(state, history, tensorboard)
         with Progress(self._n_batches_left(state), "Training", "batch") as progress:
+            if self._begins(state):
+                self._judge_start(state, progress)
+                self._save(state, resume)
+                self._write(state, history, tensorboard)
             while not self._finished(state):
                 rate = self._train_epoch(state, resume, progress)
                 started = time.monotonic()
@@ -170,6 +178,17 @@ class Trainer:
         if tensorboard is not None:
             write_events(tensorboard, state.history)
 
+    def _begins(self, state: TrainingState) -> bool:
+        """Say whether a trained model is still to be judged as it came."""
+        return self.from_trained and self.held_out is not None and not state.history
+
+    def _judge_start(self, state: TrainingState, progress: Progress) -> None:
+        """Score the model that the training starts from: the best until an epoch is better."""
+        started = time.monotonic()
+        scores = self._scores(0, progress)
+        self._judge(state, 0, scores)
+        self._record(state, {"epoch": 0, **scores, "seconds": time.monotonic() - started})
+
     def _finished(self, state: TrainingState) -> bool:
         done = state.epoch - 1
         return done == self.training["epochs"] or self.stopping.exhausted(done, state.best_epoch)
@@ -182,7 +201,8 @@ class Trainer:
         per_epoch = len(self._plan_training(1))
         if self.held_out is not None:
             per_epoch += len(self.held_out.plan(1))
-        return per_epoch * (self.training["epochs"] - state.epoch + 1) - state.n_batches
+        left = per_epoch * (self.training["epochs"] - state.epoch + 1) - state.n_batches
+        return left + (len(self.held_out.plan(0)) if self.held_out and self._begins(state) else 0)
 
     def _train_epoch(self, state: TrainingState, resume: ResumeFile, progress: Progress) -> float:
         """Take the steps of an epoch that are yet to be taken; give the last learning rate."""
@@ -283,15 +303,7 @@ class Trainer:
         epoch = state.epoch
         self.precision.check(epoch)
         if scores:
-            check_validation(scores, epoch)
-            score = scores[self.stopping.column]
-            better = self.stopping.better(score, state.best_score)
-            if better:
-                state.best_epoch, state.best_score = epoch, score
-                state.best_weights = {
-                    name: value.detach().to("cpu", copy=True)
-                    for name, value in self.judged.state_dict().items()
-                }
+            better = self._judge(state, epoch, scores)
             if self.plateau is not None:
                 state.rate_scale, state.n_flat = self.plateau.lower(
                     state.rate_scale, state.n_flat, better=better
@@ -299,16 +311,31 @@ class Trainer:
         else:
             state.best_epoch = epoch
         means = self.figures.means(state)
-        row = {
-            "epoch": epoch,
-            **means,
-            **scores,
-            "learning_rate": rate,
-            "seconds": round(state.seconds + seconds, 3),
-        }
+        seconds += state.seconds
+        row = {"epoch": epoch, **means, **scores, "learning_rate": rate, "seconds": seconds}
+        self._record(state, row)
+        state.begin_epoch()
+
+    def _judge(self, state: TrainingState, epoch: int, scores: dict[str, float]) -> bool:
+        """Keep the weights if they are the best so far; say whether they are."""
+        check_validation(scores, epoch)
+        score = scores[self.stopping.column]
+        better = self.stopping.better(score, state.best_score)
+        if better:
+            state.best_epoch, state.best_score = epoch, score
+            state.best_weights = {
+                name: value.detach().to("cpu", copy=True)
+                for name, value in self.judged.state_dict().items()
+            }
+        return better
+
+    def _record(self, state: TrainingState, row: dict[str, Any]) -> None:
+        """Put an epoch into the history and the log."""
+        row["seconds"] = round(row["seconds"], 3)
+        state.history.append(row)
         log.info(
             "Epoch %d of %d: %s (best: epoch %d)",
-            epoch,
+            row["epoch"],
             self.training["epochs"],
             ", ".join(
                 f"{name} {value:.4g}"
@@ -317,5 +344,3 @@ class Trainer:
             ),
             state.best_epoch,
         )
-        state.history.append(row)
-        state.begin_epoch()

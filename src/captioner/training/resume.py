@@ -31,7 +31,7 @@ class TrainingState:
     n_norms: int = 0  # batches whose norm that sum holds: those that were finite
     seconds: float = 0.0  # spent on the batches of this epoch
     history: list[dict[str, Any]] = field(default_factory=list)  # a row per finished epoch
-    best_epoch: int = 0  # 0: none yet
+    best_epoch: int = 0  # 0: the start, or none yet
     best_score: float | None = None  # of the validation, what the training monitors
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     rate_scale: float = 1.0  # of the learning rate, lowered on plateaus

@@ -161,6 +161,7 @@ def train_system(
         seed,
         scorer,
         processes,
+        from_trained=start is not None,
     )
     state = trainer.run(unfinished, Path(history), tensorboard)
     if processes is not None:
@@ -185,7 +186,7 @@ def train_system(
             for source, part in zip(sources, parts, strict=True)
         ],
         "seed": seed,
-        "best": state.history[state.best_epoch - 1],
+        "best": next(row for row in state.history if row["epoch"] == state.best_epoch),
     }
     save_model(model_folder, model, words, description, encoders)
     unfinished.remove()
