@@ -150,3 +150,12 @@ def test_abbreviations_differ(make):
     sent = make(*systems)
     short = [sent.content(index)["abbreviation"] for index in sent.indices]
     assert short == ["transforme", "transfor_2", "transfor_3"]
+
+
+def test_the_documented_example(make, repository):
+    text = (repository / "docs/submission.md").read_text(encoding="utf-8")
+    example = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])
+    sent = make("baseline", SMALL, **example)
+    assert sent.team == "vanderberg_tau" and list(sent.indices) == [1, 2]
+    assert sent.report(1) == sent.report(2) == "report.pdf"
+    assert sent.content(2)["abbreviation"] == "Small"

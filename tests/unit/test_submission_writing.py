@@ -267,7 +267,7 @@ def test_a_reinforced_system(run):
 @pytest.mark.parametrize(
     ("words", "told", "declared"),
     [
-        ({"source": "word2vec"}, "Word2Vec", []),
+        ({"source": "word2vec"}, "learned (Word2Vec)", []),
         ({"source": "bert", "path": "some/bert", "frozen": True}, "BERT, frozen", ["bert"]),
         ({"source": "file", "path": "glove.txt"}, "glove.txt", ["glove.txt"]),
     ],
@@ -279,6 +279,7 @@ def test_word_embeddings(run, words, told, declared):
     assert metadata["system"]["description"]["word_embeddings"] == told
     datasets = metadata["system"]["external_datasets"] or []
     assert [item["name"].split()[-1] for item in datasets] == declared
+    assert codes(run.write()) == set()
 
 
 def external(folder):

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -15,6 +16,7 @@ from safetensors.numpy import load_file
 from tiny import CLIPS, TINY_MODEL, Project, make_project
 
 WEIGHTS = "model/weights.safetensors"
+TEAM = "author_institute_task6_submission"
 
 
 def system(name: str, **keys: object) -> dict:
@@ -120,13 +122,25 @@ def test_a_final_system_is_packaged_and_not_scored(made: Project) -> None:
     learned = [(part["split"], part["n_clips"]) for part in described["trained_on"]]
     assert learned == [("development", 4), ("validation", 2), ("evaluation", 2)]
     assert described["best"]["epoch"] == 2 and not described["best"].get("validation_loss")
-    first = made.result("submission/author_institute_task6_submission_1_output.csv")
+    first = made.result(f"submission/{TEAM}_1_output.csv")
     with first.open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file)) == captions(made, "final/seed1", "test")
+    with zipfile.ZipFile(made.result(f"submission/{TEAM}.zip")) as package:
+        metadata = [
+            yaml.safe_load(package.read(f"{TEAM}_{index}_metadata.yaml")) for index in (1, 2, 3)
+        ]
+    final, joined, small = (of["results"]["development_evaluation"] for of in metadata)
+    assert set(final.values()) == {None}
+    assert None not in {*joined.values(), *small.values()}
+    described = [of["system"]["description"] for of in metadata]
+    assert [of["ensemble"] for of in described] == [False, True, False]
+    assert described[1]["metric_monitored"] == "validation_loss, validation_cider"
+    counted = [of["system"]["complexity"]["total_parameters"] for of in metadata]
+    assert counted[1] == 2 * counted[2] == 2 * counted[0]
     scores = "results/tiny/systems/final/seed1/scores/beam3/evaluation.json"
     assert not made.result("systems/final/seed1/captions/beam3/evaluation.csv").exists()
     found = made.would_run("evaluate")
-    assert found["score_split"] == 4
+    assert found["score_split"] == 2  # the others are sent, with their scores
     refused = made.snakemake(scores, "--dry-run", check=False)
     assert refused.returncode != 0
     assert (

@@ -8,17 +8,12 @@ from typing import Any
 
 from captioner.errors import InputError
 from captioner.submission.archive import Archive, read_archive
-from captioner.submission.check_metadata import (
-    check_consistency,
-    check_label,
-    check_results,
-    read_metadata,
-    text,
-)
+from captioner.submission.check_metadata import check_consistency, check_label, check_results
 from captioner.submission.check_output import check_output, read_test_clips
 from captioner.submission.check_rules import Model, check_rules, read_models
 from captioner.submission.findings import Findings
 from captioner.submission.lined_yaml import Lined
+from captioner.submission.metadata_form import read_metadata, text
 from captioner.submission.names import (
     EXTENSIONS,
     FILE_FORM,

@@ -11,9 +11,10 @@ from typing import Any
 
 from captioner.corpus.splits import UNCAPTIONED
 from captioner.errors import InputError
-from captioner.submission.check_metadata import RESULTS_PATH, datasets, part
+from captioner.submission.check_metadata import RESULTS_PATH
 from captioner.submission.findings import Findings
 from captioner.submission.lined_yaml import Lined
+from captioner.submission.metadata_form import datasets, part
 from captioner.submission.schema import METRICS
 
 SCORED_SPLIT = "evaluation"  # development-testing

@@ -93,7 +93,11 @@ def _word_embeddings(model: Model) -> str:
     words = model["settings"].get("word_embeddings")
     if words is None:
         return "learned"
-    names = {"word2vec": "Word2Vec", "bert": "BERT", "file": Path(words.get("path", "")).name}
+    names = {
+        "word2vec": "learned (Word2Vec)",
+        "bert": "BERT",
+        "file": Path(words.get("path", "")).name,
+    }
     return f"{names[words['source']]}{', frozen' if words.get('frozen') else ''}"
 
 
