@@ -321,11 +321,22 @@ def test_other_corpora_are_declared_and_counted(run, tmp_path):
         run.write()
 
 
+def test_a_corpus_whose_title_does_not_tell_its_name(run, tmp_path):
+    mine = {"corpus": "lab7", "split": "development", "n_clips": 2, "n_leaks": 1}
+    run.model(trained_on=[DEVELOPMENT, mine], frontends={"logmel": LOGMEL})
+    parts = [{**external(tmp_path), "corpus": "lab7", "title": "Our sounds"}]
+    declared = [{"name": "Our sounds", "url": "https://example.org"}]
+    [entry] = run.metadata(external=parts, declared=declared)["system"]["external_datasets"]
+    assert entry["name"] == "Our sounds (lab7)" and entry["url"] == "https://example.org"
+    assert entry["total_audio_length"] == 3
+    assert codes(run.write(external=parts, declared=declared)) == set()
+
+
 def test_what_the_config_declares(run):
     run.model()
     declared = [{"name": "audioset", "total_audio_length": 5}, {"name": "Mine", "has_audio": True}]
     first, second = run.metadata(declared=declared)["system"]["external_datasets"]
-    assert first["total_audio_length"] == 5 and first["has_video"] is True
+    assert first["name"] == "AudioSet" and first["total_audio_length"] == 5 and first["has_video"]
     assert second["name"] == "Mine" and second["url"] is None
     described = run.description(description={"optimizer": "my own", "clotho_metadata": "keywords"})
     assert described["optimizer"] == "my own" and described["clotho_metadata"] == "keywords"

@@ -50,7 +50,7 @@ if config["gpus"] and "gpu" in workflow.global_resources and workflow.is_main_pr
             f"gpus is {config['gpus']}, but Snakemake has {GPU_LIMIT} for all jobs together "
             f"(profiles/default): add `--resources gpu={config['gpus']}`"
         )
-SENT_PACKAGE = SUBMISSION.package_path.replace(f"/{C}/", "/{corpus}/")
+SENT_PACKAGE = SUBMISSION.package_path.replace(f"/{C}/", "/{corpus}/", 1)
 HELD_OUT = [split for split in SPLITS if split != "development"]  # no other corpus may hold them
 
 
@@ -253,4 +253,4 @@ def scorable_captions(wildcards):
 
 def sent_file(kind):
     """The pattern of the challenge's files of a kind: output, metadata or report."""
-    return SUBMISSION.path("{index}", kind).replace(f"/{C}/", "/{corpus}/")
+    return SUBMISSION.path("{index}", kind).replace(f"/{C}/", "/{corpus}/", 1)

@@ -83,14 +83,14 @@ def check_rules(
     line = lined.line(("system", "external_datasets"))
     declared = [str(item["name"]) for item in datasets(lined.value)]
     for corpus in foreign_sources(models, own):
-        if not any(_alike(corpus, name) for name in declared):
+        if not any(alike(corpus, name) for name in declared):
             findings.error(
                 file, line, "undeclared", f"external_datasets: the system was trained on {corpus}, "
                 f"found {', '.join(declared) or 'none'}: declare it",
             )  # fmt: skip
     others = pretrained_on_others(models)
     trained = foreign_sources(models, own)
-    beyond = [name for name in declared if not any(_alike(corpus, name) for corpus in trained)]
+    beyond = [name for name in declared if not any(alike(corpus, name) for corpus in trained)]
     if others and not beyond:
         findings.error(
             file, line, "undeclared", f"external_datasets: {', '.join(others)} learned from other "
@@ -133,7 +133,7 @@ def _check_splits(
         )  # fmt: skip
 
 
-def _alike(corpus: str, name: str) -> bool:
+def alike(corpus: str, name: str) -> bool:
     """Say whether a corpus (`audiocaps-v2`) is what a dataset's name (`AudioCaps`) means."""
     plain = ["".join(c for c in text.lower() if c.isalnum()) for text in (corpus, name)]
     return plain[0] in plain[1] or plain[1] in plain[0]

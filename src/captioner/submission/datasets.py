@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from captioner.corpus.tables import read_usable_annotations
-from captioner.submission.check_rules import Model
+from captioner.submission.check_rules import Model, alike
 from captioner.submission.schema import DATASET
 
 Entry = dict[str, Any]  # the fields of `DATASET`
@@ -62,7 +62,7 @@ def external_datasets(
         entry = entries.setdefault(
             part["title"].lower(),
             {
-                "name": part["title"],
+                "name": _name(part["corpus"], part["title"]),
                 "url": known.url if known else None,
                 "has_audio": True,
                 "has_images": False,
@@ -89,8 +89,14 @@ def external_datasets(
         entries[name.lower()] = entry
     for given in declared:
         before = entries.get(given["name"].lower(), dict.fromkeys(DATASET))
-        entries[given["name"].lower()] = {**before, **given}
+        name = before["name"] or given["name"]
+        entries[given["name"].lower()] = {**before, **given, "name": name}
     return list(entries.values())
+
+
+def _name(corpus: str, title: str) -> str:
+    """Name a corpus by its title, and so that its models' own name of it is found there."""
+    return title if alike(corpus, title) else f"{title} ({corpus})"
 
 
 def _examples(part: Mapping[str, Any]) -> tuple[int, int]:
