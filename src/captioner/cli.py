@@ -2,19 +2,27 @@
 
 import argparse
 import logging
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
-from captioner.commands import caption, check_submission, compare, features, score, split
+from captioner.commands import caption, check_submission, compare, features, info, score, split
 from captioner.commands.arguments import USAGE_ERROR
 from captioner.errors import InputError
 from captioner.job import exit_on_sigterm
 
-COMMANDS = (caption, score, compare, features, split, check_submission)
+COMMANDS = (caption, info, score, compare, features, split, check_submission)
+
+INTERRUPTED, BROKEN_PIPE = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit code (2 for bad input, named on standard error)."""
+    """Run one command; return the exit code.
+
+    2 for bad input, named on standard error; as of a program that a signal ends, without a word,
+    130 for Ctrl-C and 141 where nobody reads standard output any more (`| head`).
+    """
     parser = argparse.ArgumentParser(prog="captioner", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
@@ -24,7 +32,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         exit_code: int = arguments.run(arguments)
+        sys.stdout.flush()  # here, and not at Python's end, where an error is a message
         return exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is unsent goes there
+        return BROKEN_PIPE
     except (InputError, OSError) as error:  # OSError names the file it could not use
         print(f"captioner: error: {error}", file=sys.stderr)
         return USAGE_ERROR

@@ -10,11 +10,11 @@ from small_models import FRONTEND, SETTINGS, small_model
 
 from captioner.audio.frontends import build_frontend, frontend_features
 from captioner.cli import main
-from captioner.decoding import caption
 from captioner.decoding.beam import beam_search
+from captioner.decoding.caption import load_captioner
 from captioner.decoding.constraints import Constraints
 from captioner.decoding.options import DecodingOptions
-from captioner.models.checkpoint import save_model
+from captioner.models.checkpoint import load_model, save_model
 from captioner.settings import read_yaml
 
 
@@ -42,7 +42,7 @@ def noise(path, duration_s=0.5, rate=44100, n_channels=1, seed=0, **form):
 
 def expected_caption(folder, file, options):
     """The oracle: this file alone, through the front-end, the encoder and the search by hand."""
-    loaded = caption.load_model(folder)
+    loaded = load_model(folder)
     values = frontend_features(build_frontend(loaded.description["frontends"][FRONTEND]), file)
     vocabulary = loaded.vocabulary
     with torch.inference_mode():
@@ -74,9 +74,10 @@ def test_any_format_rate_width_and_channel_count(family, models, tmp_path, capsy
     soundfile.write(silence, np.zeros(20000), 44100)
     files += [str(silence), files[0]]  # a file may be named twice
     arguments = ["--model", str(models[family]), "--beam-size", "2", "--max-length", "5"]
+    arguments += ["--min-length", "1"]
     assert main(["caption", *arguments, *files]) == 0
     printed = capsys.readouterr()
-    options = DecodingOptions(beam_size=2, max_length=5)
+    options = DecodingOptions(beam_size=2, min_length=1, max_length=5)
     assert printed.out.splitlines() == [
         f"{file}\t{expected_caption(models[family], file, options)}" for file in files
     ]
@@ -84,10 +85,10 @@ def test_any_format_rate_width_and_channel_count(family, models, tmp_path, capsy
 
 
 def test_batches_keep_the_order(models, tmp_path):
-    folder = models["dcase_baseline"]
     files = [noise(tmp_path / f"{n}.wav", 0.1 * (1 + n % 3), seed=n) for n in range(7)]
+    system = load_captioner(models["dcase_baseline"])
     by_batch_size = [
-        list(caption.caption_files(folder, files, DecodingOptions(batch_size=batch_size)))
+        [(each.sound, each.caption) for each in system.caption(files, batch_size=batch_size)]
         for batch_size in (1, 3, 32)
     ]
     assert [file for file, _ in by_batch_size[0]] == files
@@ -103,7 +104,9 @@ def test_unreadable_files_are_named_and_the_others_run(models, tmp_path, capsys)
     soundfile.write(empty, np.zeros(0), 44100)
     nan = tmp_path / "nan.wav"
     soundfile.write(nan, np.full(1000, np.nan), 44100, subtype="FLOAT")
-    bad = [str(text), str(tmp_path / "absent.wav"), str(empty), str(nan), str(tmp_path)]
+    bare = tmp_path / "no audio"
+    bare.mkdir()
+    bad = [str(text), str(tmp_path / "absent.wav"), str(empty), str(nan), str(bare)]
     command = ["caption", "--model", str(models["conv_transformer"])]
     assert main([*command, bad[0], good, *bad[1:], good]) == 1
     printed = capsys.readouterr()

@@ -13,7 +13,7 @@ from small_models import SETTINGS, VOCABULARY_SETTINGS, WORDS
 
 from captioner.audio.frontends import build_frontend, frontend_features
 from captioner.cli import main
-from captioner.decoding.caption import caption_files
+from captioner.decoding.caption import load_captioner
 from captioner.decoding.decode import decode_batches
 from captioner.decoding.options import DecodingOptions
 from captioner.errors import InputError
@@ -85,8 +85,9 @@ def test_captions_of_a_folder_moved_elsewhere(save, checkpoint, tmp_path, capsys
     for index, duration_s in enumerate((1.0, 0.2, 2.0)):
         files.append(str(tmp_path / f"{index}.wav"))
         soundfile.write(files[-1], noise(duration_s, index), 32000)
-    options = DecodingOptions(beam_size=2, max_length=6)
-    captions = dict(caption_files(folder, files, options))
+    options = DecodingOptions(beam_size=2, min_length=1, max_length=6)
+    found = load_captioner(folder).caption(files, beam_size=2, min_length=1, max_length=6)
+    captions = {each.sound: each.caption for each in found}
     # The oracle: the same features from the downloaded checkpoint, decoded by hand.
     encoder = build_frontend(settings("cnn10"), checkpoint)
     features = {"cnn10": {file: frontend_features(encoder, file) for file in files}}
@@ -103,7 +104,7 @@ def test_a_folder_without_its_encoder(save, tmp_path, capsys):
     folder = save(None)
     soundfile.write(tmp_path / "a.wav", noise(1.0), 32000)
     with pytest.raises(InputError) as error:
-        list(caption_files(folder, [str(tmp_path / "a.wav")], DecodingOptions()))
+        load_captioner(folder)
     assert (
         f"{folder}: found no encoders/cnn10.pth, expected the checkpoint Cnn10_mAP=0.380.pth"
         in (str(error.value))

@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,34 @@ def probe(path: str | Path) -> AudioInfo:
         )
 
 
+@dataclass(frozen=True)
+class Part:
+    """Some of a sound's samples."""
+
+    waveform: np.ndarray  # (n_samples,) float32
+    sample_rate_hz: int
+    start: int  # where it begins in the sound, in samples
+    n_samples: int  # of the whole sound
+
+
+def read_parts(
+    path: str | Path, cut: Callable[[int, int], Iterable[tuple[int, int]]]
+) -> Iterator[Part]:
+    """Read parts of a file one after the other, with no more of it in memory than one part.
+
+    `cut(n_samples, sample_rate_hz)` gives where each part starts and ends; a part starts after the
+    one before it and no later than that ends. The samples are those of `read_audio`, and so are the
+    errors, which may come after some parts.
+    """
+    with _open(path) as sound:
+        begin, held = 0, np.empty(0, np.float32)
+        for start, end in cut(sound.frames, sound.samplerate):
+            held = np.concatenate([held[start - begin :], _read(sound, end - begin - len(held))])
+            begin = start
+            _check(path, sound, held, start, end)
+            yield Part(held, sound.samplerate, start, sound.frames)
+
+
 def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
     """Read a whole file as (waveform (n_samples,) float32, sample rate in Hz).
 
@@ -62,27 +90,37 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
     holds NaN or infinity.
     """
     with _open(path) as sound:
-        integers = sound.subtype == "PCM_16"  # most files: half the bytes and no check for NaN
-        waveform = _read_integers(sound) if integers else _mono(sound.read(dtype="float32"))
-        if len(waveform) < sound.frames:
-            raise InputError(
-                f"{path}: found {len(waveform)} samples, expected the {sound.frames} of its header."
-                " The file is damaged or cut short: fetch or export it again."
-            )
-        sample_rate_hz = sound.samplerate
-    if not integers and not np.isfinite(waveform).all():
+        waveform = _read(sound, sound.frames)
+        _check(path, sound, waveform, 0, sound.frames)
+        return waveform, sound.samplerate
+
+
+def _check(
+    path: str | Path, sound: soundfile.SoundFile, found: np.ndarray, start: int, end: int
+) -> None:
+    """Raise `InputError` where some of the samples `start` to `end` are missing or no numbers."""
+    if len(found) < end - start:
         raise InputError(
-            f"{path}: found {np.count_nonzero(~np.isfinite(waveform))} samples that are NaN or "
+            f"{path}: found {start + len(found)} samples, expected the {sound.frames} of its "
+            "header. The file is damaged or cut short: fetch or export it again."
+        )
+    if sound.subtype != "PCM_16" and not np.isfinite(found).all():  # integers are finite
+        raise InputError(
+            f"{path}: found {np.count_nonzero(~np.isfinite(found))} samples that are NaN or "
             "infinite, expected finite numbers. Export the file again or leave it out."
         )
-    return waveform, sample_rate_hz
 
 
-def _read_integers(sound: soundfile.SoundFile) -> np.ndarray:
-    """Read 16-bit samples as a waveform, in blocks: fresh memory for a whole clip costs time."""
-    waveform = np.empty(sound.frames, np.float32)
+def _read(sound: soundfile.SoundFile, n_samples: int) -> np.ndarray:
+    """Read the next samples as a waveform, (n_samples,) or fewer at the end of the file.
+
+    Of 16-bit samples half the bytes, in blocks: fresh memory for a whole clip costs time.
+    """
+    if sound.subtype != "PCM_16":
+        return _mono(sound.read(n_samples, dtype="float32"))
+    waveform = np.empty(n_samples, np.float32)
     n_read = 0
-    while len(samples := sound.read(BLOCK_FRAMES, dtype="int16")):
+    while len(samples := sound.read(min(BLOCK_FRAMES, n_samples - n_read), dtype="int16")):
         np.multiply(_mono(samples), INT16_SCALE, out=waveform[n_read : n_read + len(samples)])
         n_read += len(samples)
     return waveform[:n_read]
@@ -107,6 +145,8 @@ def resample(waveform: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
 @contextmanager
 def _open(path: str | Path) -> Iterator[soundfile.SoundFile]:
     """Open for reading; every failure of libsndfile, then or later, becomes an `InputError`."""
+    if Path(path).is_dir():
+        raise InputError(f"{path}: found a folder, expected an audio file, or a folder with some.")
     if not Path(path).is_file():
         raise InputError(
             f"{path}: found no such file, expected audio. Check the path, or extract it again."

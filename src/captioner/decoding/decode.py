@@ -16,7 +16,6 @@ from captioner.errors import InputError
 from captioner.job import Progress
 from captioner.models.checkpoint import LoadedModel
 from captioner.models.padding import pad
-from captioner.store.shards import FeatureStore
 
 # Front-end -> file name -> (n_frames, n_features)
 Features = Mapping[str, Mapping[str, np.ndarray]]
@@ -109,8 +108,8 @@ def _lengths(
 
 
 def _n_frames(source: Mapping[str, np.ndarray], file_name: str) -> int:
-    if isinstance(source, FeatureStore):
-        return source.n_frames(file_name)  # does not read the features
+    if n_frames := getattr(source, "n_frames", None):  # a `FeatureStore`: does not read them
+        return int(n_frames(file_name))
     return len(source[file_name])
 
 
