@@ -12,7 +12,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import captioner
 from captioner.errors import InputError
 from captioner.job import write_json
 from captioner.training.sources import Source
@@ -46,7 +45,7 @@ def launch_training(*, n_processes: int, **job: Any) -> None:
         folder = Path(name)
         write_json(folder / JOB, _as_json({**job, "threads": threads}))
         command = [*_torchrun(n_processes, n_nodes), "-m", "captioner.training.worker", name]
-        source = str(Path(captioner.__file__).parents[1])
+        source = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
         log.info("Training in %d processes on %d machines: %s", n_processes, n_nodes, command)
         with subprocess.Popen(
