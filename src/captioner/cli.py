@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     exit_on_sigterm()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("torch").setLevel(logging.WARNING)  # it tells of its caches at Ctrl-C
     try:
         exit_code: int = arguments.run(arguments)
         sys.stdout.flush()  # here, and not at Python's end, where an error is a message

@@ -343,6 +343,14 @@ def test_import_is_light(models, tmp_path):
     assert ran.stdout.strip() == "[]"
 
 
+def test_no_job_of_the_workflow_depends_on_it(repository):
+    """`import captioner` anywhere would rebuild everything for an edit of this command."""
+    importing = re.compile(r"^\s*(import captioner|from captioner import .*)$", re.MULTILINE)
+    for folder in ("src/captioner", "workflow/scripts"):
+        for path in (repository / folder).rglob("*.py"):
+            assert not importing.search(path.read_text(encoding="utf-8")), path
+
+
 def test_a_reader_that_goes_away_ends_it_quietly(models, tmp_path):
     soundfile.write(tmp_path / "a.wav", np.linspace(-0.1, 0.1, 500), 8000)
     reading, writing = os.pipe()
