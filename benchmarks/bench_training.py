@@ -23,35 +23,28 @@ import argparse
 import multiprocessing
 import os
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from captioner.memory import keep_freed_memory
-from captioner.models.interface import Captioner
-from captioner.models.registry import build_model
 from captioner.training.batches import Batch
-from captioner.training.losses import CrossEntropy, batch_logits
-from captioner.training.optimisation import build_optimizer
-from captioner.training.precision import Precision
-from captioner.training.step import Step, Stepper
-
-SYSTEMS = Path(__file__).parent.parent / "config/systems"
-N_TOKENS = 4371  # Clotho v2.1, development
-N_CLIPS, N_CAPTIONS = 3839, 19195  # likewise: those of an epoch
-CAPTIONS_PER_CLIP = 5
-WORDS = (8, 20)  # of a caption
-EMBEDDINGS = (47, 94)  # 15 to 30 s at 0.32 s a frame
-SOS, EOS = 0, 1
+from captioner.training.losses import batch_logits
+from training_on_gpu import systems_on_gpu
+from training_steps import (
+    CAPTIONS_PER_CLIP,
+    N_TOKENS,
+    baseline_batch,
+    build_system,
+    embeddings_batch,
+    stepper,
+)
 
 Times = tuple[float, float]  # wall and CPU seconds of a step
 
@@ -90,60 +83,6 @@ class Plain(nn.Module):
             for x, own in ((h, weights[:4]), (h[:, -1:], weights[4:]))
         ]
         return torch.cat(ends, dim=-1)
-
-
-def baseline_batch(arguments: argparse.Namespace, n_captions: int) -> Batch:
-    """Make a batch of clips of equal length with `n_captions` each."""
-    random = torch.Generator().manual_seed(1)
-    features = torch.randn(arguments.batch_size, arguments.frames, 64, generator=random)
-    return make_batch({"logmel": features}, [arguments.frames] * len(features), n_captions, random)
-
-
-def make_batch(
-    features: dict[str, Tensor], n_frames: list[int], n_captions: int, random: torch.Generator
-) -> Batch:
-    """Make a batch with random captions, as many of each clip."""
-    n_rows = n_captions * len(n_frames)
-    n_targets = torch.randint(WORDS[0] + 1, WORDS[1] + 2, (n_rows,), generator=random)
-    tokens = torch.randint(2, N_TOKENS, (n_rows, int(n_targets.max())), generator=random)
-    ended = torch.arange(tokens.shape[1]) >= n_targets[:, None] - 1
-    targets = tokens.masked_fill(ended, EOS)
-    return Batch(
-        list(range(len(n_frames))),
-        features,
-        {frontend: torch.tensor(n_frames) for frontend in features},
-        None,
-        torch.cat([torch.full((n_rows, 1), SOS), targets[:, :-1]], dim=1),
-        targets,
-        n_targets,
-        int(n_targets.sum()),
-        1.0,
-    )
-
-
-def build_system(name: str, frontend: str, n_features: int, **changes: Any) -> Captioner:
-    """Build a system's model of random weights; `changes` to its settings."""
-    settings = system_settings(name)
-    model = settings["model"] | changes
-    return build_model(settings["family"], model, {frontend: n_features}, N_TOKENS, SOS, EOS)
-
-
-def system_settings(name: str) -> dict[str, Any]:
-    """Read a system's file."""
-    return yaml.safe_load((SYSTEMS / f"{name}.yaml").read_text(encoding="utf-8"))
-
-
-def stepper(model: Captioner, name: str, precision: str, device: torch.device) -> Stepper:
-    """Give what takes a system's training steps."""
-    given = system_settings(name)["training"]
-    training = {"weight_decay": 0.0, "betas": [0.9, 0.999], "learning_rates": {}, **given}
-    objective = CrossEntropy(
-        training.get("padding_in_loss", False), training.get("label_smoothing", 0.0)
-    )
-    arithmetic = Precision(precision, device)
-    step = Step(model, objective, arithmetic)
-    optimizer = build_optimizer(model, training)
-    return Stepper(step, optimizer, arithmetic, training["gradient_clip_norm"], device)
 
 
 # The baseline on a CPU
@@ -287,14 +226,6 @@ class Products(TorchDispatchMode):
         return sum(2 * a.shape[0] * a.shape[1] * b.shape[1] for _, (*_, a, b) in self.calls)
 
 
-def embeddings_batch(n_clips: int) -> Batch:
-    """Make a batch of clips of frame embeddings with a caption each."""
-    random = torch.Generator().manual_seed(1)
-    n_frames = torch.randint(EMBEDDINGS[0], EMBEDDINGS[1], (n_clips,), generator=random).tolist()
-    features = torch.randn(n_clips, max(n_frames), 768, generator=random)
-    return make_batch({"embeddings": features}, n_frames, 1, random)
-
-
 def transformer_on_cpu(arguments: argparse.Namespace) -> None:
     """Print the seconds of a step, and how many times the products' those are."""
     system, cpu = "convnext_transformer", torch.device("cpu")
@@ -332,83 +263,6 @@ def transformer_on_cpu(arguments: argparse.Namespace) -> None:
             f"  {way:46} {medians[0]:7.3f} {ratios[0]:6.2f}  {medians[1]:7.3f} {ratios[1]:6.2f}"
             f"  {rate:6.1f}"
         )
-
-
-# Both on a GPU
-
-
-def systems_on_gpu(arguments: argparse.Namespace, device: torch.device) -> None:
-    """Print rates, seconds of an epoch of Clotho's size, and how busy the GPU is."""
-    n_clips = system_settings("convnext_transformer")["training"]["batch_size"]
-    batches = {
-        "baseline": (baseline_batch(arguments, 1), ("logmel", 64), N_CAPTIONS),
-        "convnext_transformer": (embeddings_batch(n_clips), ("embeddings", 768), N_CLIPS),
-    }
-    print(f"on {torch.cuda.get_device_name(device)}, median of {arguments.rounds} rounds:")
-    for system, (batch, frontend, n_epoch) in batches.items():
-        for precision in ("float32", "bfloat16"):
-            torch.manual_seed(1)
-            ours = stepper(build_system(system, *frontend).to(device), system, precision, device)
-            generator, pinned = torch.Generator(device), batch.pin_memory()
-
-            def steps(
-                ours: Stepper = ours, pinned: Batch = pinned, generator: Any = generator
-            ) -> float:
-                started = time.perf_counter()
-                for _ in range(arguments.gpu_steps):
-                    ours.take([pinned], [generator])
-                torch.cuda.synchronize(device)
-                return (time.perf_counter() - started) / arguments.gpu_steps
-
-            steps()
-            with Utilisation() as utilisation:
-                seconds = statistics.median(steps() for _ in range(arguments.rounds))
-            rate = len(batch.tokens) / seconds
-            print(
-                f"  {system}, {precision}: {1000 * seconds:.2f} ms a step of {batch.n_clips} clips "
-                f"and {len(batch.tokens)} pairs; clips/s {batch.n_clips / seconds:.0f}, pairs/s "
-                f"{rate:.0f}; an epoch {n_epoch / rate:.1f} s; nvidia-smi: {utilisation}"
-            )
-            print(limits(steps, arguments.gpu_steps))
-
-
-class Utilisation:
-    """What nvidia-smi says meanwhile: how much of the time a kernel ran, memory, power."""
-
-    def __enter__(self) -> "Utilisation":
-        query = ["--query-gpu=utilization.gpu,memory.used,power.draw", "--format=csv,noheader"]
-        self.process = subprocess.Popen(
-            ["nvidia-smi", *query, "-lms", "200"], stdout=subprocess.PIPE, text=True
-        )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.terminate()
-        lines = self.process.communicate()[0].splitlines()
-        self.text = lines[len(lines) // 2] if lines else "nothing"
-
-    def __str__(self) -> str:
-        return self.text
-
-
-def limits(steps: Callable[[], float], n_steps: int) -> str:
-    """Say what a step's time goes to: kernels, and the longest of them, or gaps between them."""
-    from torch.profiler import ProfilerActivity, profile
-
-    seconds = steps()
-    with profile(activities=[ProfilerActivity.CUDA]) as profiled:
-        steps()
-    events = sorted(profiled.key_averages(), key=lambda event: -event.self_device_time_total)
-    busy = sum(event.self_device_time_total for event in events) / 1e6 / n_steps
-    n_kernels = sum(event.count for event in events) / n_steps
-    longest = "; ".join(
-        f"{event.self_device_time_total / 1e4 / n_steps / busy:.0f} % {event.key[:60]}"
-        for event in events[:4]
-    )
-    return (
-        f"    kernels run {100 * busy / seconds:.0f} % of the time, {n_kernels:.0f} of "
-        f"{1e6 * busy / n_kernels:.1f} us a step: {longest}"
-    )
 
 
 def main() -> None:

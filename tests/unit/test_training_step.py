@@ -34,8 +34,10 @@ def build(family, vocabulary):
     return build_model(family, dims, {"logmel": 6}, len(vocabulary), vocabulary.sos, vocabulary.eos)
 
 
-def stepper_of(model, objective, precision="float32", clip=1e9):
+def stepper_of(model, objective, precision="float32", clip=1e9, scale=2.0**10):
     held = Precision(precision, CPU)
+    # A scale at which no model here overflows: at PyTorch's first, 2**16, a first step may.
+    held.scaler = torch.amp.GradScaler("cpu", init_scale=scale, enabled=held.scales)
     optimizer = build_optimizer(model, TRAINING | {"learning_rate": 0.01})
     return Stepper(Step(model, objective, held), optimizer, held, clip, CPU)
 
@@ -102,7 +104,7 @@ class Part:
 def made_up(values, precision="float32", clip=1e9):
     model = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.ones_(model.weight)
-    stepper = stepper_of(model, Objective(list(values)), precision, clip)
+    stepper = stepper_of(model, Objective(list(values)), precision, clip, scale=2.0**16)
     taken = take(stepper, [Part()] * len(values))
     return model, stepper, taken
 

@@ -50,7 +50,15 @@ if config["gpus"] and "gpu" in workflow.global_resources and workflow.is_main_pr
             f"gpus is {config['gpus']}, but Snakemake has {GPU_LIMIT} for all jobs together "
             f"(profiles/default): add `--resources gpu={config['gpus']}`"
         )
-SENT_PACKAGE = SUBMISSION.package_path.replace(f"/{C}/", "/{corpus}/", 1)
+
+
+def for_any_corpus(path):
+    """The pattern of a path `results/CORPUS/...` of the scored corpus."""
+    folder, _, rest = path.split("/", 2)
+    return f"{folder}/{{corpus}}/{rest}"
+
+
+SENT_PACKAGE = for_any_corpus(SUBMISSION.package_path)
 HELD_OUT = [split for split in SPLITS if split != "development"]  # no other corpus may hold them
 
 
@@ -253,4 +261,4 @@ def scorable_captions(wildcards):
 
 def sent_file(kind):
     """The pattern of the challenge's files of a kind: output, metadata or report."""
-    return SUBMISSION.path("{index}", kind).replace(f"/{C}/", "/{corpus}/", 1)
+    return for_any_corpus(SUBMISSION.path("{index}", kind))

@@ -1,9 +1,8 @@
 """Transformer layers (Vaswani et al., 2017) for training and for decoding with a cache.
 
-Layers are pre-norm (Xiong et al., 2020), which trains without a long warm-up, or, in a decoder that
-asks for it, post-norm as first published. Dropout acts on what a sublayer adds and inside the
-feed-forward part; attention weights have none unless asked for, so that PyTorch's fused attention
-applies everywhere.
+Layers are pre-norm (Xiong et al., 2020), which trains without a long warm-up, or post-norm as first
+published, where a decoder asks for it. Dropout acts on what a sublayer adds and inside feed-forward
+parts; on attention weights only where asked for, so that PyTorch's fused attention applies.
 """
 
 import math

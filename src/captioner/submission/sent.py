@@ -140,10 +140,11 @@ class Submission:
 
     def _training_facts(self, index: int) -> Iterator[dict[str, Any]]:
         speaking, before = self._trainings(index)
+        names = [name for name, _ in speaking + before]
         for run in speaking + before:
             name, folder = run[0], self._plan.folder(*run)
             trained = name in self._plan.trained
-            several = len(self._plan.lineage.seeds(name)) > 1
+            several = names.count(name) > 1
             yield {
                 "title": self._plan.systems[name]["title"] + several * f", seed {run[1]}",
                 "model": f"{folder}/model",

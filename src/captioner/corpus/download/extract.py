@@ -29,10 +29,11 @@ log = logging.getLogger(__name__)
 def extract(archive: str | Path, destination: str | Path) -> None:
     """Unpack every audio file of the archive into `destination`, flat and read-only.
 
-    `destination` appears only when all is there, so one that is there is left as it is. The listing is checked before anything is
-    written (no path out of the folder, no link, no two files of one name), sizes and CRC-32 on the
-    way; the unpackers see no name and make no file. Other files are left out. A damaged,
-    encrypted or suspicious archive, one without audio, or too little disk is an `InputError`.
+    `destination` appears only when all is there, so one that is there is left as it is. The listing
+    is checked before anything is written (no path out of the folder, no link, no two files of one
+    name), sizes and CRC-32 on the way; the unpackers see no name and make no file. Other files are
+    left out. A damaged, encrypted or suspicious archive, one without audio, or too little disk is
+    an `InputError`.
     """
     archive, destination = Path(archive), Path(destination)
     lock = destination.parent / LOCKS / f"{destination.name}.lock"
