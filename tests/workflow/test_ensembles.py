@@ -4,16 +4,14 @@ import csv
 import json
 import os
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import load_file
-from tiny import CLIPS, TINY_MODEL, Project, make_project
+from tiny import CLIPS, TINY_MODEL, Project, changed_config, make_project
 
 WEIGHTS = "model/weights.safetensors"
 TEAM = "author_institute_task6_submission"
@@ -74,19 +72,7 @@ def made(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-@contextmanager
-def configured(project: Project, *keys: str | int, value: object) -> Iterator[None]:
-    """Set one value of the config, and put the config back."""
-    config = deepcopy(CONFIG)
-    part = config
-    for key in keys[:-1]:
-        part = part.setdefault(key, {}) if isinstance(part, dict) else part[key]
-    part[keys[-1]] = value
-    project.configure(config)
-    try:
-        yield
-    finally:
-        project.configure(CONFIG)
+configured = partial(changed_config, CONFIG)
 
 
 def captions(project: Project, run: str, split: str) -> list[list[str]]:

@@ -5,12 +5,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from tiny import CONFIG, SAMPLE_RATE_HZ, Project
+from tiny import CONFIG, SAMPLE_RATE_HZ, Project, changed_config
 
 SENT = {"write_submission", "package_submission"}
 AFTER_DECODING = {"score_split", "build_report", *SENT}
@@ -30,19 +31,7 @@ def edited(path: Path, before: str, after: str) -> Iterator[None]:
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-@contextmanager
-def configured(project: Project, *keys: str | int, value: object) -> Iterator[None]:
-    """Set one value of the config, and put the config back."""
-    config = deepcopy(CONFIG)
-    part = config
-    for key in keys[:-1]:
-        part = part.setdefault(key, {}) if isinstance(part, dict) else part[key]
-    part[keys[-1]] = value
-    project.configure(config)
-    try:
-        yield
-    finally:
-        project.configure(CONFIG)
+configured = partial(changed_config, CONFIG)
 
 
 def test_nothing_changed(finished: Project) -> None:

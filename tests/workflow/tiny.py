@@ -5,6 +5,9 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +92,23 @@ class Project:
     def result(self, path: str) -> Path:
         """Give the path of a result of the corpus."""
         return self.folder / "results/tiny" / path
+
+
+@contextmanager
+def changed_config(
+    config: dict, project: Project, *keys: str | int, value: object
+) -> Iterator[None]:
+    """Set one value of the project's config, and put the config back."""
+    changed = deepcopy(config)
+    part = changed
+    for key in keys[:-1]:
+        part = part.setdefault(key, {}) if isinstance(part, dict) else part[key]
+    part[keys[-1]] = value
+    project.configure(changed)
+    try:
+        yield
+    finally:
+        project.configure(config)
 
 
 def clone_project(repository: Path, target: Path) -> None:
