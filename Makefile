@@ -51,7 +51,8 @@ format: setup ## format all code
 
 lock: setup ## resolve requirements.lock and envs/uv.lock anew
 	$(RUN) uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
-	  --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml --output-file requirements.lock
+	  --generate-hashes --no-emit-index-url --no-header --extra dev --extra serve --extra export --extra slurm \
+	  pyproject.toml --output-file requirements.lock
 	echo uv | $(RUN) uv pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header - --output-file envs/uv.lock
 
