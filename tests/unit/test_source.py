@@ -47,6 +47,14 @@ def test_stops_at_names_in_strings(package):
     assert source_digest(*both) != before
 
 
+def test_a_new_name_in_a_registry_makes_nothing_stale(package):
+    before = source_digest("captioner.registry")
+    edit(package / "registry.py", "{", '{"b": "captioner.b", ')
+    assert source_digest("captioner.registry") == before
+    edit(package / "registry.py", "{", '{"d": "captioner.absent", ')  # no module: data
+    assert source_digest("captioner.registry") != before
+
+
 def test_what_is_left_unused_does_not_count(package):
     without = source_digest("captioner.a", without=["captioner.b"])
     assert without != source_digest("captioner.a")
