@@ -32,7 +32,7 @@ class RowWriter:
     def write(self, window: CaptionedWindow) -> None:
         """Write one window, and all its captions."""
         if self._form == "jsonl":
-            json.dump(_as_json(window), self._stream, ensure_ascii=False)
+            json.dump(as_json(window), self._stream, ensure_ascii=False)
             self._stream.write("\n")
         elif self._form == "csv":
             for rank, score, caption in self._captions(window):
@@ -54,7 +54,8 @@ class RowWriter:
         return found or [(0, None, "")]
 
 
-def _as_json(window: CaptionedWindow) -> dict[str, Any]:
+def as_json(window: CaptionedWindow) -> dict[str, Any]:
+    """Give what a line of JSON holds."""
     return {
         "file_name": readable(window.sound),
         "start_s": round(window.start_s, 6),
