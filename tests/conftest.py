@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from tiny import Project, make_project
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny matrices: threads would wait for each other
 
@@ -22,3 +23,17 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real inputs (../shared/data) are not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def project(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A clone and a working folder with a config and a corpus; nothing has run."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # start-up is most of a tiny job's time
+    return make_project(repository, tmp_path_factory.mktemp("a user's folder"))
+
+
+@pytest.fixture(scope="session")
+def finished(project: Project) -> Project:
+    """The project after a whole run; tests share it and put back what they change."""
+    project.snakemake()
+    return project
