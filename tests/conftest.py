@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from tiny import Project, make_project
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny matrices: threads would wait for each other

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from small_models import FRONTEND, SETTINGS, small_model
 
 from captioner.audio.frontends import build_frontend, frontend_features
 from captioner.cli import main
@@ -16,6 +15,7 @@ from captioner.decoding.constraints import Constraints
 from captioner.decoding.options import DecodingOptions
 from captioner.models.checkpoint import load_model, save_model
 from captioner.settings import read_yaml
+from small_models import FRONTEND, SETTINGS, small_model
 
 
 @pytest.fixture(scope="module")

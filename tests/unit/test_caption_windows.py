@@ -14,7 +14,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
-from small_models import FRONTEND, small_model
 
 import captioner
 from captioner.audio.reading import read_parts
@@ -25,6 +24,7 @@ from captioner.decoding.windows import Windows
 from captioner.errors import InputError
 from captioner.models.checkpoint import save_model
 from captioner.settings import read_yaml
+from small_models import FRONTEND, small_model
 
 RATE = 44100
 

@@ -4,12 +4,12 @@ import csv
 
 import pyarrow.parquet as pq
 import pytest
-from small_models import VOCABULARY_SETTINGS, WORDS
 
 from captioner.decoding.captions import write_captions, write_plain_captions
 from captioner.decoding.options import Hypothesis
 from captioner.evaluation.tables import read_predictions
 from captioner.text.vocabulary import build_vocabulary
+from small_models import VOCABULARY_SETTINGS, WORDS
 
 ODD_NAMES = [
     "z last.wav",

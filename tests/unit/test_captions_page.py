@@ -8,11 +8,11 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from small_models import FRONTEND, small_model
 
 from captioner.cli import main
 from captioner.models.checkpoint import save_model
 from captioner.settings import read_yaml
+from small_models import FRONTEND, small_model
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 """Constraints of a decoding: words by the vocabulary, and what a search then says."""
 
 import pytest
-from small_models import FRONTEND, WORDS, random_features, small_model
 
 from captioner.decoding.constraints import Constraints
 from captioner.decoding.decode import decode_clips
 from captioner.decoding.options import DecodingOptions
 from captioner.errors import InputError
 from captioner.text.stop_words import stop_words
+from small_models import FRONTEND, WORDS, random_features, small_model
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from small_models import FRONTEND, SETTINGS, random_features, small_model
 
 from captioner.audio.frontends import Heard, build_frontend
 from captioner.decoding.beam import beam_search
@@ -20,6 +19,7 @@ from captioner.settings import read_yaml
 from captioner.store.schema import ShardMetadata
 from captioner.store.shards import FeatureStore
 from captioner.store.writing import open_shard
+from small_models import FRONTEND, SETTINGS, random_features, small_model
 
 OPTIONS = DecodingOptions(beam_size=3, max_length=8, n_best=2, batch_size=4)
 # Names that differ only after the first dot, and lengths out of order; some clips of one frame.

@@ -9,7 +9,6 @@ import pytest
 import soundfile
 import torch
 from encoder_reference import noise, save_checkpoint, settings
-from small_models import SETTINGS, VOCABULARY_SETTINGS, WORDS
 
 from captioner.audio.frontends import build_frontend, frontend_features
 from captioner.cli import main
@@ -20,6 +19,7 @@ from captioner.errors import InputError
 from captioner.models.checkpoint import encoder_weights, load_model, save_model
 from captioner.models.registry import build_model
 from captioner.text.vocabulary import build_vocabulary
+from small_models import SETTINGS, VOCABULARY_SETTINGS, WORDS
 
 LOGMEL = "logmel-panns"
 

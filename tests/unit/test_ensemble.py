@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from small_models import FRONTEND, random_features, small_model
 
 from captioner.decoding.decode import decode_clips
 from captioner.decoding.ensemble import Ensemble, ensemble
@@ -14,6 +13,7 @@ from captioner.errors import InputError
 from captioner.models.checkpoint import LoadedModel
 from captioner.models.registry import build_model
 from captioner.text.vocabulary import Vocabulary
+from small_models import FRONTEND, random_features, small_model
 
 FAMILIES = ["conv_transformer", "dcase_baseline"]
 AVERAGES = ["probability", "log_probability"]

@@ -4,12 +4,12 @@ import json
 import shutil
 
 import pytest
-from small_models import FRONTEND, small_model
 
 from captioner.cli import main
 from captioner.corpus.tables import Annotation, write_annotations
 from captioner.models.checkpoint import save_model
 from captioner.settings import read_yaml
+from small_models import FRONTEND, small_model
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from pycocoevalcap.cider.cider_scorer import CiderScorer
-from small_models import FRONTEND, random_features, small_model
 
 from captioner.decoding.decode import decode_batches, decode_clips
 from captioner.decoding.options import DecodingOptions, Hypothesis
 from captioner.decoding.reranking import rerank
 from captioner.errors import InputError
+from small_models import FRONTEND, random_features, small_model
 
 SEARCH = DecodingOptions(beam_size=9, n_best=9, rerank="mbr")
 

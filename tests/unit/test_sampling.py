@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import chisquare
-from small_models import FRONTEND, random_features, small_model
 from toy_models import EOS, SOS, UNK, Markov, NotAutoregressive, PrefixTable
 
 from captioner.decoding.constraints import Constraints
 from captioner.decoding.decode import decode_clips
 from captioner.decoding.options import DecodingOptions
 from captioner.decoding.sampling import sample
+from small_models import FRONTEND, random_features, small_model
 
 BANNED = (SOS, UNK)
 

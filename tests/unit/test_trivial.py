@@ -7,11 +7,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from small_models import random_features
 
 from captioner.corpus.tables import Annotation
 from captioner.decoding.trivial import nearest_clip, typical_caption
 from captioner.errors import InputError
+from small_models import random_features
 
 NOUNS = ["rain", "wind", "a dog", "the sea", "birds", "traffic"]
 VERBS = ["falls", "barks loudly", "roars", "hums", "sings in the distance"]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
+
 from tiny import SAMPLE_RATE_HZ, TINY_MODEL, Project, make_project
 
 CLIPS = ["rain.heavy.wav", "bell.two.wav", "stolen.wav"]  # two names that the scored corpus has too

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny import Project, empty_project
 
 from captioner.corpus.download.registry import Entry, write_registry
 from captioner.corpus.layout import download
+from tiny import Project, empty_project
 
 sys.path.append(str(Path(__file__).parents[1] / "faults"))
 from faulty_server import Behaviour, serve

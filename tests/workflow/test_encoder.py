@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from tiny import TINY_MODEL, Project, make_project
 
 from captioner.store.shards import FeatureStore
+from tiny import TINY_MODEL, Project, make_project
 
 CHECKPOINT = "my networks/cnn10 (mine).pth"  # the user's own file, in the published form
 

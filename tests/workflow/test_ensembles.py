@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import load_file
+
 from tiny import CLIPS, TINY_MODEL, Project, changed_config, make_project
 
 WEIGHTS = "model/weights.safetensors"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from tiny import CONFIG, Project, make_project
 
 CAPTIONS = "systems/tiny_transformer/seed1/captions/beam3/evaluation.csv"

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+
 from tiny import SOUNDS, TINY_MODEL, Project, make_project
 
 gensim = pytest.importorskip("gensim", reason="gensim is not installed (Python 3.14)")

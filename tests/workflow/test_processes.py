@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+
 from tiny import CONFIG, Project, make_project
 
 RUN = "systems/tiny_transformer/seed1"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from tiny import CONFIG, Project, empty_project
 
 from captioner.corpus.synthetic.generate import generate_corpus
+from tiny import CONFIG, Project, empty_project
 
 OTHER_MD5 = "900150983cd24fb0d6963f7d28e17f72"  # of "abc", RFC 1321
 CLIPS = {"development": 3, "validation": 1, "evaluation": 1, "test": 1}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny import Project, empty_project
 
 from captioner.text.normalisation import tokenize
+from tiny import Project, empty_project
 
 SYSTEMS = ("transformer_small", "crnn_attention")
 DECODING = "beam3"

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
 from tiny import CONFIG, SAMPLE_RATE_HZ, Project, changed_config
 
 SENT = {"write_submission", "package_submission"}

@@ -5,13 +5,13 @@ import json
 import zipfile
 
 import pyarrow.parquet as pq
-from tiny import CLIPS, Project
 
 from captioner.evaluation.metrics import METRIC_SETS
 from captioner.models.checkpoint import load_model
 from captioner.store.shards import FeatureStore
 from captioner.submission.check import Known, check_package
 from captioner.text.normalisation import tokenize
+from tiny import CLIPS, Project
 
 RUNS = {
     "systems/baseline/seed1": "greedy",
