@@ -23,7 +23,8 @@ BLOCK = 64  # steps
 class GRU(nn.GRU):
     """One layer of `nn.GRU` in one or both directions, from a zero state; `GRU(F, hidden, ...)`.
 
-    On a CPU it is computed here, elsewhere by PyTorch (on a GPU by cuDNN).
+    On a CPU it is computed here, elsewhere by PyTorch (on a GPU by cuDNN), and by it where a graph
+    is exported.
     """
 
     def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:  # type: ignore[override]
@@ -48,7 +49,7 @@ class GRU(nn.GRU):
         """Run some directions, each from the first to the last step of its (T, B, F)."""
         weights = [[getattr(self, name + direction) for name in WEIGHTS] for direction in inputs]
         directions = list(zip(inputs.values(), weights, strict=True))
-        if directions[0][0].is_cpu:
+        if directions[0][0].is_cpu and not torch.compiler.is_compiling():
             return Scan.apply(*(tensor for x, own in directions for tensor in (x, *own))).unbind()
         outputs = []
         for x, own in directions:
