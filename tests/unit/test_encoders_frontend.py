@@ -143,7 +143,7 @@ def test_pieces_need_their_context(case, monkeypatch):
     waveform = noise(4.0)
     whole = case.encoder(waveform)
     monkeypatch.setattr(encoder_frontend, "LONGEST_PIECE_S", 1.3)
-    monkeypatch.setattr(type(case.encoder._network), "context", 0)
+    monkeypatch.setattr(type(case.encoder.network), "context", 0)
     assert abs(case.encoder(waveform) - whole).max() > 1e-3 * abs(whole).max()
 
 
@@ -248,7 +248,7 @@ def test_log_mels(case):
         )
     )
     padded = np.stack([np.pad(signal, 512, mode="reflect") for signal in signals])
-    normalised = case.encoder._network.log_mels(torch.from_numpy(padded))
+    normalised = case.encoder.network.log_mels(torch.from_numpy(padded))
     statistics = [case.state[f"bn0.{key}"] for key in ("running_mean", "running_var")]
     mean, deviation = statistics[0], (statistics[1] + 1e-5).sqrt()
     scaled = (normalised - case.state["bn0.bias"]) / case.state["bn0.weight"]

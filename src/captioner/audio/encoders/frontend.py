@@ -88,7 +88,7 @@ class Encoder:
         device: torch.device,
     ):
         """Run a network after `prepare` on `device`, in inference mode."""
-        self._network = network.to(device)
+        self.network = network.to(device)
         self._device = device
         self._half = settings.precision == "bfloat16" and device.type == "cuda"
         self.settings: dict[str, Any] = asdict(settings)
@@ -121,7 +121,7 @@ class Encoder:
             return [self._heard(torch.cat(embeddings)) for embeddings in of_clip]
 
     def _pieces(self, clip: int, waveform: np.ndarray) -> Iterator[_Piece]:
-        network = self._network
+        network = self.network
         n_samples = max(len(waveform), (network.n_frames_min - 1) * HOP)
         if n_samples > len(waveform):
             waveform = np.pad(waveform, (0, n_samples - len(waveform)))
@@ -148,15 +148,15 @@ class Encoder:
         for row, piece in zip(samples, pieces, strict=True):
             used = piece.padded[: len(row)]
             row[: len(used)] = used
-        log_mels = self._network.log_mels(torch.from_numpy(samples).to(self._device))
+        log_mels = self.network.log_mels(torch.from_numpy(samples).to(self._device))
         log_mels = blank(log_mels, n_frames, time_axis=1)
         half = torch.autocast(self._device.type, torch.bfloat16) if self._half else nullcontext()
         with half:
-            embeddings: torch.Tensor = self._network(log_mels, n_frames)
+            embeddings: torch.Tensor = self.network(log_mels, n_frames)
         return embeddings.float()
 
     def _heard(self, embeddings: torch.Tensor) -> Heard:
-        tags = self._network.probabilities(embeddings)
+        tags = self.network.probabilities(embeddings)
         return Heard(embeddings.cpu().numpy(), tags.cpu().numpy())
 
 
