@@ -18,7 +18,7 @@ from captioner.audio.encoders.checkpoint import read_weights
 from captioner.errors import InputError
 from captioner.models.convolution import frame_mask
 from captioner.models.dropout import Dropout
-from captioner.models.interface import Memory
+from captioner.models.interface import Axis, Memory
 from captioner.models.normalisation import SMALLEST_STD
 from captioner.models.transformer_captioner import FrameCaptioner, FrameDims
 
@@ -199,6 +199,11 @@ class CnnTransformer(FrameCaptioner):
         some = zip(log_mels.split(n), lengths.split(n), strict=True)
         x, n_valid = map(torch.cat, zip(*(self.encoder(*part) for part in some), strict=True))
         return Memory(self.frames(x), frame_mask(n_valid, x.shape[1]))
+
+    def axes(self, n_frames: Mapping[str, int]) -> list[Axis]:
+        """Place the memory's positions, each of 2**(number of blocks) frames."""
+        frontend, step = self.dims.frontend(), 2**self.encoder.n_blocks
+        return [Axis.pooled(frontend, max(1, n_frames[frontend] // step), step)]
 
 
 MODEL = CnnTransformer

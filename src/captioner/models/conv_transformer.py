@@ -16,7 +16,7 @@ from captioner.errors import InputError
 from captioner.models import dims
 from captioner.models.convolution import StridedConvolutions, frame_mask
 from captioner.models.dropout import Dropout
-from captioner.models.interface import Memory
+from captioner.models.interface import Axis, Memory
 from captioner.models.normalisation import Normalisation
 from captioner.models.transformer import Decoder, EncoderLayer, sinusoids
 from captioner.models.transformer_captioner import TransformerCaptioner
@@ -92,6 +92,11 @@ class ConvTransformer(TransformerCaptioner):
         for layer in self.encoder_layers:
             x = layer(x, mask)
         return Memory(self.memory_norm(x), mask)
+
+    def axes(self, n_frames: Mapping[str, int]) -> list[Axis]:
+        """Place the memory's positions, 2**(number of convolutions) frames apart."""
+        frontend = self.dims.frontend()
+        return [self.convolutions.axis(frontend, n_frames[frontend])]
 
     def classify(self, decoded: Tensor) -> Tensor:
         """Give the logits (..., V) of decoded words (..., D), by the embeddings themselves."""

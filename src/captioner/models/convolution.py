@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from captioner.models.interface import Axis
+
 
 def frame_mask(n_frames: Tensor, n_positions: int) -> Tensor:
     """Mark the valid positions of each clip: (B,) int64 to (B, n_positions) bool."""
@@ -45,3 +47,9 @@ class StridedConvolutions(nn.ModuleList):
         for convolution in self:
             x, n_frames = convolution(x, n_frames)
         return x.flatten(2), n_frames
+
+    def axis(self, frontend: str, n_frames: int) -> Axis:
+        """Place the positions that a clip's frames become: the middle of the first is frame 0."""
+        for _ in self:
+            n_frames = (n_frames + 1) // 2
+        return Axis(frontend, n_frames, 0.0, 2 ** len(self))

@@ -17,12 +17,13 @@ from torch import Tensor, nn
 
 from captioner.errors import InputError
 from captioner.models import dims
+from captioner.models.attention import Attention, KeysValues, watched
 from captioner.models.convolution import StridedConvolutions, frame_mask
 from captioner.models.dropout import Dropout
 from captioner.models.gru import GRU
-from captioner.models.interface import Captioner, Memory
+from captioner.models.interface import Attentive, Axis, Memory
 from captioner.models.normalisation import Normalisation
-from captioner.models.transformer import Attention, KeysValues, regroup
+from captioner.models.transformer import regroup
 from captioner.models.words import WordEmbedding
 
 
@@ -75,7 +76,7 @@ class CrnnState:
         return CrnnState(hidden, (keys[groups], values[groups]), self.mask[groups])
 
 
-class CrnnAttention(Captioner[CrnnState]):
+class CrnnAttention(Attentive[CrnnState]):
     """A convolutional recurrent encoder and an attentive recurrent decoder."""
 
     Dims = CrnnAttentionDims
@@ -150,6 +151,17 @@ class CrnnAttention(Captioner[CrnnState]):
         """Feed one token (N,) to each row: the logits (N, V) of the next."""
         logits, state = self._decode(self.embed(tokens[:, None]), state)
         return logits[:, 0], state
+
+    def attended(self, memory: Memory, embedded: Tensor) -> Tensor:
+        """Say where each prediction looked, (N, L, M): the mean over heads."""
+        with watched([self.attention]) as weights:
+            self(memory, embedded)
+        return weights[0]
+
+    def axes(self, n_frames: Mapping[str, int]) -> list[Axis]:
+        """Place the memory's positions, 2**(number of convolutions) frames apart."""
+        frontend = self.dims.frontend()
+        return [self.convolutions.axis(frontend, n_frames[frontend])]
 
     def _begin(self, memory: Memory, n_rows: int) -> CrnnState:
         """Begin `n_rows` rows, a multiple of the memory's B, from the mean of its positions."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from captioner.errors import InputError
 from captioner.models.convolution import frame_mask
-from captioner.models.interface import Memory
+from captioner.models.interface import Axis, Memory
 from captioner.models.transformer_captioner import FrameCaptioner, FrameDims
 
 
@@ -52,6 +52,10 @@ class EmbeddingTransformer(FrameCaptioner):
             values.append(projection(features[frontend]))
             masks.append(frame_mask(n_frames[frontend], features[frontend].shape[1]))
         return Memory(torch.cat(values, dim=1), torch.cat(masks, dim=1))
+
+    def axes(self, n_frames: Mapping[str, int]) -> list[Axis]:
+        """Place the memory's positions: the frames of each front-end."""
+        return [Axis.pooled(frontend, n_frames[frontend], 1) for frontend in self.dims.frontends()]
 
 
 MODEL = EmbeddingTransformer

@@ -124,3 +124,37 @@ class Captioner(nn.Module, ABC, Generic[S]):
     def n_parameters(self) -> int:
         """Count the parameters, frozen ones too; buffers are none."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Positions of a memory that stand for one front-end's frames, evenly apart."""
+
+    frontend: str
+    n_positions: int
+    first: float  # frame at the middle of the first position
+    step: int  # frames from one position to the next
+
+    @classmethod
+    def pooled(cls, frontend: str, n_positions: int, step: int) -> Self:
+        """Place positions that are each the mean of `step` frames."""
+        return cls(frontend, n_positions, (step - 1) / 2, step)
+
+
+class Attentive(Captioner[S]):
+    """A system whose decoder attends to the memory, and can say where each word looked.
+
+    `registry.ATTENTIVE` names the families.
+    """
+
+    @abstractmethod
+    def attended(self, memory: Memory, embedded: Tensor) -> Tensor:
+        """Say what of the memory was attended to after each of the embedded tokens: (N, L, M).
+
+        Row l is what `forward` weighed the memory by for the token after `embedded[:, l]`. Rows
+        sum to one over the valid positions, and are zero elsewhere.
+        """
+
+    @abstractmethod
+    def axes(self, n_frames: Mapping[str, int]) -> list[Axis]:
+        """Place the valid positions of a clip with `n_frames`, in the order of the memory."""

@@ -20,6 +20,8 @@ FAMILIES = {
     "embedding_transformer": "captioner.models.embedding_transformer",
     "cnn_transformer": "captioner.models.cnn_transformer",
 }
+# The families that can say where in a clip a word looked (`interface.Attentive`).
+ATTENTIVE = ("conv_transformer", "crnn_attention", "embedding_transformer", "cnn_transformer")
 
 
 def build_model(

@@ -11,12 +11,10 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from captioner.models.attention import Attention, KeysValues, additive
 from captioner.models.dropout import Dropout
-
-KeysValues = tuple[Tensor, Tensor]  # each (B, heads, positions, D / heads)
 
 
 def sinusoids(first: int, n_positions: int, n_hidden: int, device: torch.device) -> Tensor:
@@ -29,60 +27,6 @@ def sinusoids(first: int, n_positions: int, n_hidden: int, device: torch.device)
     positions = torch.arange(first, first + n_positions, device=device)
     angles = positions[:, None] * frequencies
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
-
-
-def additive(mask: Tensor, like: Tensor) -> Tensor:
-    """Turn a bool mask, True where valid, into what attention adds: 0 or -inf, of `like`'s type."""
-    return like.new_zeros(mask.shape).masked_fill_(~mask, -torch.inf)
-
-
-class Attention(nn.Module):
-    """Multi-head attention over keys and values that are projected once and may be kept.
-
-    `dropout` acts on the weights of the attended positions.
-    """
-
-    def __init__(self, n_hidden: int, n_heads: int, dropout: float = 0.0):
-        super().__init__()
-        self.n_heads = n_heads
-        self.dropout = dropout
-        self.query = nn.Linear(n_hidden, n_hidden)
-        self.key_value = nn.Linear(n_hidden, 2 * n_hidden)
-        self.output = nn.Linear(n_hidden, n_hidden)
-
-    def keys_values(self, x: Tensor) -> KeysValues:
-        """Project what is attended to, (B, M, D)."""
-        both, n_hidden = self.key_value(x), x.shape[-1]
-        return self._split(both[..., :n_hidden]), self._split(both[..., n_hidden:])
-
-    def forward(
-        self,
-        x: Tensor,
-        attended: KeysValues,
-        mask: Tensor | None = None,
-        causal: bool = False,
-    ) -> Tensor:
-        """Map queries (N, L, D) to (N, L, D).
-
-        N may be a multiple n of the attended B rows: rows b * n to b * n + n - 1 attend to row b.
-        `mask` (B, M), or (B, n * L, M) for each query its own, is bool and True where valid, or is
-        added to the products, as `additive` makes it.
-        `causal`: position t attends to positions up to t.
-        """
-        queries = self._split(self.query(x).reshape(len(attended[0]), -1, x.shape[-1]))
-        if mask is not None:
-            mask = mask[:, None, None] if mask.dim() == 2 else mask[:, None]  # one for all heads
-        heads = F.scaled_dot_product_attention(
-            queries,
-            *attended,
-            attn_mask=mask,
-            is_causal=causal,
-            dropout_p=self.dropout if self.training else 0.0,
-        )
-        return self.output(heads.transpose(1, 2).reshape(x.shape))
-
-    def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
 
 
 class FeedForward(nn.Sequential):

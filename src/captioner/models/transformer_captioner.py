@@ -1,19 +1,23 @@
 """What the families with a Transformer decoder share, and the small decoder of the .30 recipe."""
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from captioner.errors import InputError
 from captioner.models import dims
+from captioner.models.attention import watched
 from captioner.models.dropout import Dropout
-from captioner.models.interface import Captioner, Memory
-from captioner.models.transformer import Decoder, DecoderState
+from captioner.models.interface import Attentive, Memory
+from captioner.models.transformer import Decoder, DecoderLayer, DecoderState
 from captioner.models.words import WordEmbedding
 
 
-class TransformerCaptioner(Captioner[DecoderState]):
+class TransformerCaptioner(Attentive[DecoderState]):
     """A system whose words are embedded, decoded by Transformer layers and classified."""
 
     padding = "back"
@@ -52,6 +56,13 @@ class TransformerCaptioner(Captioner[DecoderState]):
         """Feed one token (N,) to each row: the logits (N, V) of the next, from the cached past."""
         decoded, state = self.decoder(self.embed(tokens[:, None]), state)
         return self.classify(decoded[:, 0]), state
+
+    def attended(self, memory: Memory, embedded: Tensor) -> Tensor:
+        """Say where each prediction looked, (N, L, M): the mean over heads and layers."""
+        layers = cast(Iterable[DecoderLayer], self.decoder.layers)
+        with watched(layer.memory_attention for layer in layers) as weights:
+            self(memory, embedded)
+        return torch.stack(weights).mean(dim=0)
 
 
 @dataclass(frozen=True, kw_only=True)
