@@ -12,18 +12,19 @@ configfile: str(Path(workflow.basedir) / "config/config.yaml")
 report: "workflow/report/workflow.rst"
 
 
-include: "workflow/rules/common.smk"
-include: "workflow/rules/synthetic.smk"
-include: "workflow/rules/download.smk"
-include: "workflow/rules/corpus.smk"
-include: "workflow/rules/features.smk"
-include: "workflow/rules/vocabulary.smk"
-include: "workflow/rules/training.smk"
-include: "workflow/rules/published.smk"
-include: "workflow/rules/decoding.smk"
-include: "workflow/rules/evaluation.smk"
-include: "workflow/rules/reporting.smk"
-include: "workflow/rules/submission.smk"
+include: "workflow/rules/frozen.smk"
+include: RULES / "common.smk"
+include: RULES / "synthetic.smk"
+include: RULES / "download.smk"
+include: RULES / "corpus.smk"
+include: RULES / "features.smk"
+include: RULES / "vocabulary.smk"
+include: RULES / "training.smk"
+include: RULES / "published.smk"
+include: RULES / "decoding.smk"
+include: RULES / "evaluation.smk"
+include: RULES / "reporting.smk"
+include: RULES / "submission.smk"
 
 
 rule all:

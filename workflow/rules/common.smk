@@ -1,48 +1,64 @@
 """Validated config, names of files, digests: the only rule file with functions."""
 
-import shlex
 import shutil
-import sys
-from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 
-ROOT = Path(workflow.basedir)
-sys.path.insert(0, str(ROOT / "src"))
-if Path(sys.executable).is_file():  # once
-    # Snakemake 9.27 puts the interpreter into a script's command line without quotes.
-    sys.executable = shlex.quote(sys.executable)
-
+from captioner import source
 from captioner.audio.frontends import FRONTENDS as FRONTEND_MODULES
 from captioner.corpus.readers.kinds import READERS
 from captioner.corpus.synthetic.files import published_files
 from captioner.errors import InputError
 from captioner.evaluation.java import SPICE_JARS
+from captioner.frozen import decided, fingerprint, freeze
 from captioner.models.registry import FAMILIES
 from captioner.plan import Plan
 from captioner.results import Results
-from captioner.source import source_digest as digest_of_source
 from captioner.submission.names import EXTENSIONS
 from captioner.submission.sent import Submission
 from captioner.text.word_embeddings.sources import SOURCES as WORD_VECTORS
 
 JAVA_TOOLS = [f"resources/java/{jar.file_name}" for jar in SPICE_JARS]
-GPUS = int(shutil.which("nvidia-smi") is not None)
 
-try:
-    PLAN = Plan(config, ROOT)
-    RESULTS = Results(PLAN)
-    SUBMISSION = Submission(PLAN, RESULTS)
-except InputError as error:
-    raise WorkflowError(str(error)) from None
+if CODE != ROOT:
+    PLAN, RESULTS, SUBMISSION, CORES, HAS_GPU = decided(CODE)
+    config.clear()
+    config.update(PLAN.config)
+else:
+    STARTED_WITH = fingerprint(ROOT)
+    CORES, HAS_GPU = workflow.cores, shutil.which("nvidia-smi") is not None
+    try:
+        PLAN = Plan(config, ROOT)
+        RESULTS = Results(PLAN)
+        SUBMISSION = Submission(PLAN, RESULTS)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+onstart:
+    # Edits made from now on are the next run's: jobs on other machines and the scripts of local
+    # ones read a copy, and so do the digests of code that are recorded.
+    try:
+        known = (PLAN, RESULTS, SUBMISSION, CORES, HAS_GPU)
+        copy = freeze(ROOT, FROZEN, STARTED_WITH, known)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+    source.PACKAGE = copy / "src/captioner"
+    os.environ["PYTHONPATH"] = str(copy / "src")
+
+
+onsuccess:
+    shutil.rmtree(FROZEN, ignore_errors=True)
+
 
 C = PLAN.corpus  # the corpus that is scored
 SPLITS = PLAN.splits
 SYSTEMS, TRAINED, FRONTENDS = PLAN.systems, PLAN.trained, PLAN.frontends
 # Trainings side by side before several threads in one: the batches are too small to share well.
-TRAINING_THREADS = max(1, (workflow.cores or 1) // max(1, len(TRAINED) * len(config["seeds"])))
-TRAINING_GPUS = GPUS if config["gpus"] is None else config["gpus"]
+TRAINING_THREADS = max(1, CORES // max(1, len(TRAINED) * len(config["seeds"])))
+TRAINING_GPUS = int(HAS_GPU) if config["gpus"] is None else config["gpus"]
+GPUS = min(1, TRAINING_GPUS)  # of other jobs: a login node may have none where others have many
 if config["gpus"] and "gpu" in workflow.global_resources and workflow.is_main_process:
     GPU_LIMIT = workflow.global_resources.get("gpu").value
     if GPU_LIMIT < config["gpus"]:  # Snakemake would take fewer and say nothing
@@ -86,8 +102,8 @@ def source_digest(rule, output, *modules, without=lambda wildcards: ()):
 
     def digest(wildcards):
         names = [n for m in modules for n in (m(wildcards) if callable(m) else [m])]
-        script = ROOT / "workflow/scripts" / f"{rule}.py"
-        now = digest_of_source(script, *names, without=without(wildcards))
+        script = source.PACKAGE.parents[1] / "workflow/scripts" / f"{rule}.py"
+        now = source.source_digest(script, *names, without=without(wildcards))
         if config["code_changes"] == "rerun":
             return f"code {now}"
         recorded = workflow.persistence.params(IOFile(output.format(**wildcards))) or []

@@ -16,7 +16,7 @@ rule generate_corpus:
         "resources/benchmarks/generate_corpus/{key}.tsv"
     conda:
         "../../envs/captioner.yaml"
-    threads: workflow.cores
+    threads: CORES
     resources:
         mem_mb=2000,
     params:

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 from captioner.corpus.download.registry import read_registry
@@ -181,14 +182,18 @@ class FolderLayout(_OwnFiles):
     """The user's own folder of audio with captions."""
 
     def __init__(self, settings: dict[str, Any]):
-        from captioner.corpus import folder
-
+        folder = self._folder
         super().__init__(folder.resolve_paths(settings, settings["folder"]))
         settings.update(self._settings)
-        self._folder = folder
         clips = folder.folder_splits(self._settings)
         self.splits = list(clips)
         self.n_shards = {split: folder.n_shards(len(names)) for split, names in clips.items()}
+
+    @property
+    def _folder(self) -> ModuleType:  # no attribute: a run's plan is pickled for its jobs
+        from captioner.corpus import folder
+
+        return folder
 
     def audio_digest(self, split: str) -> str | None:
         """See `CorpusLayout`."""
