@@ -10,7 +10,7 @@ from captioner.errors import InputError
 from captioner.settings import check_names
 
 Settings = dict[str, Any]
-Run = tuple[str, int]  # a system and the seed of its training
+Trained = tuple[str, int]  # a system and the seed of its training
 
 
 class Lineage:
@@ -69,15 +69,15 @@ class Lineage:
         """Give the seeds of a system: the config's if it is trained, else 0."""
         return self._seeds if system in self.trained else [0]
 
-    def models(self, system: str, seed: int) -> list[Run]:
-        """Give the runs whose models a run decodes with: its own, or its members'."""
+    def models(self, system: str, seed: int) -> list[Trained]:
+        """Give whose models a system decodes with: its own, or its members'."""
         members = self._systems[system].get("members")
         if members is None:
             return [(system, seed)]
         return [(member["system"], member["seed"]) for member in members]
 
-    def start(self, system: str, seed: int) -> Run | None:
-        """Give the run whose weights a training starts from."""
+    def start(self, system: str, seed: int) -> Trained | None:
+        """Give whose weights a training starts from."""
         other = self._systems[system]["start"]
         return None if other is None else (other, seed if other in self.trained else 0)
 

@@ -4,12 +4,23 @@ Read at every start of the workflow, so nothing heavy is imported.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from captioner.corpus.splits import UNCAPTIONED
 from captioner.plan import Plan
 
-Run = tuple[str, int, str]  # system, seed, decoding
+
+class Run(NamedTuple):
+    """A system's captions: of one seed of its training and one decoding."""
+
+    system: str
+    seed: int
+    decoding: str
+
+    @property
+    def name(self) -> str:
+        """The name of the run in file names and tables."""
+        return f"{self.system}.seed{self.seed}.{self.decoding}"
 
 
 class Results:
@@ -33,7 +44,7 @@ class Results:
         }
         # Trivial systems have seed 0 and the decoding `none`.
         self.runs: list[Run] = [
-            (name, seed, decoding)
+            Run(name, seed, decoding)
             for name, system in plan.systems.items()
             for seed in plan.lineage.seeds(name)
             for decoding in system.get("decodings", ["none"])
@@ -41,7 +52,7 @@ class Results:
 
     def scored_runs(self, split: str) -> list[Run]:
         """Give the runs that are scored on a split: not those whose system learned from it."""
-        return [run for run in self.runs if (run[0], split) not in self.unscored]
+        return [run for run in self.runs if (run.system, split) not in self.unscored]
 
     def decoded_splits(self, system: str) -> list[str]:
         """Give the splits of which the report and the submission need a system's captions."""
@@ -57,6 +68,10 @@ class Results:
         system, seed, decoding = run
         folder = f"{self._plan.folder(system, seed)}/scores/{decoding}"
         return {extension: f"{folder}/{split}.{extension}" for extension in ("json", "parquet")}
+
+    def errors_of(self, split: str) -> str:
+        """Give the path of the analysis of words of all runs that are scored on a split."""
+        return f"{self._folder}/errors/{split}.json"
 
     # What the targets ask for.
 
@@ -83,7 +98,7 @@ class Results:
         return [
             self.captions_of(run, split)
             for run in self.runs
-            for split in self.decoded_splits(run[0])
+            for split in self.decoded_splits(run.system)
         ]
 
     def scores(self) -> list[str]:
@@ -143,6 +158,9 @@ class Results:
             },
             "leakage": plan.leaks(),
             "ceiling": self.ceiling(),
+            "errors": {
+                split: self.errors_of(split) for split in [self.examples] if self.scored_runs(split)
+            },
         }
 
     def report_files(self) -> list[str]:

@@ -19,7 +19,7 @@ from captioner.corpus.tables import (
     write_annotations,
     write_clips,
 )
-from captioner.evaluation.error_analysis import analyse_errors
+from captioner.evaluation.error_analysis import analyse_runs
 from captioner.evaluation.parts_of_speech import Tagged
 from captioner.store.writing import write_shard
 
@@ -291,8 +291,8 @@ def write_tree(root: Path, wavs: list[Path] | None = None, captions: Any = None)
     }
 
 
-def write_errors(path: Path) -> Path:
-    """Write the error analysis of a few captions, tagged by hand: nouns, and two verbs."""
+def write_errors(path: Path, runs: Sequence[str] = ("a.seed2.greedy",)) -> Path:
+    """Write the analysis of a few captions of runs, tagged by hand: nouns, and two verbs."""
     lemmas = {"barks": "bark", "sings": "sing"}
 
     def tagged(word: str) -> Tagged:
@@ -303,7 +303,7 @@ def write_errors(path: Path) -> Path:
 
     references = {f"{i}.wav": ["dog barks", "dog barks", "rain"] for i in range(3)}
     predictions = {"0.wav": "bird sings", "1.wav": "bird barks", "2.wav": "dog <i>"}
-    write_json(path, analyse_errors(predictions, references, tag))
+    write_json(path, analyse_runs(dict.fromkeys(runs, predictions), references, tag))
     return path
 
 

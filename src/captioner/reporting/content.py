@@ -74,7 +74,11 @@ class System:
     captions: Mapping[str, Path] = field(default_factory=dict)  # CSV by split
     scores: Mapping[str, ScoreFiles] = field(default_factory=dict)  # by split
     unscored: Mapping[str, str] = field(default_factory=dict)  # split -> why it is not scored there
-    errors: Mapping[str, Path] = field(default_factory=dict)  # JSON of the error analysis by split
+
+    @property
+    def run_name(self) -> str:
+        """The name of the run in file names and tables (`captioner.results.Run.name`)."""
+        return f"{self.name}.seed{self.seed}.{self.decoding}"
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> "System":
@@ -84,9 +88,8 @@ class System:
         scores = {
             split: ScoreFiles.from_dict(files) for split, files in given.get("scores", {}).items()
         }
-        errors = {split: Path(path) for split, path in given.get("errors", {}).items()}
         rest = {key: value for key, value in given.items() if key not in ("model", "history")}
-        return cls(**{**rest, **paths, "captions": captions, "scores": scores, "errors": errors})
+        return cls(**{**rest, **paths, "captions": captions, "scores": scores})
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,7 @@ class ReportContent:
     frontends: Mapping[str, FrontEndFiles] = field(default_factory=dict)  # by name
     leakage: Mapping[str, Path] = field(default_factory=dict)  # JSON by training source
     ceiling: Mapping[str, ScoreFiles] = field(default_factory=dict)  # scores of people, by split
+    errors: Mapping[str, Path] = field(default_factory=dict)  # JSON of missed words, by split
     vocabularies: Mapping[str, Path] = field(default_factory=dict)  # JSON by name
     benchmarks: Mapping[str, Sequence[Path]] = field(default_factory=dict)  # TSVs by rule
     versions: Mapping[str, str] = field(default_factory=dict)  # of the software, by name
@@ -121,7 +125,7 @@ class ReportContent:
             },
             "systems": [System.from_dict(system) for system in given["systems"]],
         }
-        for key in ("vocabularies", "leakage"):
+        for key in ("vocabularies", "leakage", "errors"):
             if key in given:
                 parts[key] = {name: Path(path) for name, path in given[key].items()}
         if "ceiling" in given:

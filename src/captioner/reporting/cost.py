@@ -88,7 +88,7 @@ def speeds(content: ReportContent, durations: Mapping[str, Sequence[float]]) -> 
         n_clips, seconds, sound_s = 0, 0.0, 0.0
         for run in group.runs:
             for split, of_split in durations.items():
-                path = timed.get(f"{run.name}.seed{run.seed}.{run.decoding}.{split}")
+                path = timed.get(f"{run.run_name}.{split}")
                 if path is not None and of_split:
                     seconds += sum(cost.seconds for cost in read_costs({DECODING_RULE: [path]}))
                     n_clips += len(of_split)

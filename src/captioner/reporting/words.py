@@ -50,13 +50,15 @@ class Words:
 
 
 def read_words(content: ReportContent, split: str) -> list[Words]:
-    """Read the error analyses of a split: of each system's first seed that has one."""
+    """Read the analysis of a split's words: of each system's first seed that is in it."""
+    if split not in content.errors:
+        return []
+    analyses = json.loads(content.errors[split].read_text(encoding="utf-8"))
     found: list[Words] = []
     for group in content.groups():
-        path = next((run.errors[split] for run in group.runs if split in run.errors), None)
-        if path is not None:
-            analysis = json.loads(path.read_text(encoding="utf-8"))
-            found.append(_words(group.label, f"words-{split}-{len(found)}", analysis))
+        run = next((run.run_name for run in group.runs if run.run_name in analyses), None)
+        if run is not None:
+            found.append(_words(group.label, f"words-{split}-{len(found)}", analyses[run]))
     return found
 
 

@@ -122,7 +122,7 @@ class Submission:
     def _run(self, index: int) -> Run:
         name = self._systems[index - 1]["system"]
         lineage = self._plan.lineage
-        return name, lineage.seeds(name)[0], lineage.speaking[name]["decodings"][0]
+        return Run(name, lineage.seeds(name)[0], lineage.speaking[name]["decodings"][0])
 
     def _trainings(self, index: int) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
         """Give the runs whose models caption, and those that they started from, and so on."""
