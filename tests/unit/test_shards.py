@@ -219,6 +219,19 @@ def test_features_beyond_float16_are_named(tmp_path, clips):
     write_shard(clips, 0, 1, Loud(), tmp_path / "0.parquet")
 
 
+def test_footers_are_read_once(tmp_path, clips, monkeypatch):
+    """In random order over a thousand shards nearly every clip opens another one."""
+    monkeypatch.setattr(shards, "OPEN_SHARDS", 1)
+    paths = [tmp_path / f"{shard}.parquet" for shard in range(3)]
+    for shard, path in enumerate(paths):
+        write_shard(clips, shard, len(paths), Tagging(), path)
+    store = FeatureStore(paths)
+    monkeypatch.setattr(shards.pq, "ParquetFile", lambda path: pytest.fail(f"{path} is read again"))
+    for clip in [*clips, *reversed(clips)]:
+        assert (store[clip.file_name] == expected(clip)).all()
+        assert store.tags(clip.file_name) is not None
+
+
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux tells open files there")
 def test_few_shards_are_open_at_a_time(tmp_path, clips, monkeypatch):
     """A corpus of a thousand shards must not need a thousand open files."""

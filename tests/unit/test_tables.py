@@ -7,12 +7,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from captioner.corpus.shards import shard_of
 from captioner.corpus.tables import (
     BATCH_ROWS,
     Annotation,
     Clip,
     iter_annotations,
     iter_clips,
+    iter_shard_clips,
     read_annotations,
     read_clips,
     read_faults,
@@ -45,6 +47,19 @@ def test_rows_are_written_as_they_come_and_in_groups(tmp_path):
     write_clips(path, (Clip(f"{n}", f"{n}", n, 1.0, 8000, 1) for n in range(number)))
     assert pq.ParquetFile(path).metadata.num_row_groups == 3
     assert [clip.size for clip in iter_clips(path)] == list(range(number))
+
+
+def test_the_clips_of_a_shard(tmp_path):
+    """Each usable clip is in one shard, in the table's order; wide enough for several batches."""
+    names = [*NAMES, *(f"{n}.wav" for n in range(2 * BATCH_ROWS))]
+    made = [Clip(n, n, 1, 1.0, 8000, 1, fault="is cut short" if "7" in n else "") for n in names]
+    write_clips(tmp_path / "c.parquet", made)
+    usable = [clip for clip in made if not clip.fault]
+    for shard in range(3):
+        assert list(iter_shard_clips(tmp_path / "c.parquet", shard, 3)) == [
+            clip for clip in usable if shard_of(clip.file_name, 3) == shard
+        ]
+    assert list(iter_shard_clips(tmp_path / "c.parquet", 0, 1)) == usable
 
 
 def test_nothing_is_left_of_a_table_whose_rows_fail(tmp_path):

@@ -27,28 +27,18 @@ class Row(NamedTuple):
 
 
 class OpenShard:
-    """A shard's file, and where in it the cells of each column end."""
+    """A shard's file, whose cells of a column end where `ends` says."""
 
     def __init__(self, path: Path):
-        with pq.ParquetFile(path) as parquet:
-            columns = {name: i for i, name in enumerate(parquet.schema_arrow.names)}
-            chunks = parquet.metadata
-            self.ends = {
-                name: [self._end(chunks.row_group(row).column(i)) for row in range(chunks.num_rows)]
-                for name, i in columns.items()
-                if name in ("features", "tags")
-            }
         self.path = path
         self._file = path.open("rb", buffering=0)
 
-    @staticmethod
-    def _end(chunk: pq.ColumnChunkMetaData) -> int:
-        """Say where a chunk of one cell ends, which is where its bytes end: they come last."""
-        return chunk.data_page_offset + chunk.total_compressed_size
+    def read_into(self, column: str, row_group: int, end: int, values: np.ndarray) -> None:
+        """Fill contiguous `values` with the bytes of the cell that ends at byte `end` of the file.
 
-    def read_into(self, column: str, row_group: int, values: np.ndarray) -> None:
-        """Fill contiguous `values` with a cell's bytes; `InputError` if it has not as many."""
-        n_bytes, start = values.nbytes, self.ends[column][row_group] - values.nbytes
+        Raises `InputError` if the cell has not as many.
+        """
+        n_bytes, start = values.nbytes, end - values.nbytes
         length = os.pread(self._file.fileno(), LENGTH_BYTES, start - LENGTH_BYTES)
         into = values.reshape(-1).view(np.uint8).data
         done = 0
@@ -84,6 +74,9 @@ class FeatureStore(Mapping[str, np.ndarray]):
             raise InputError("features: found no shards, expected at least one file.")
         self.paths = [Path(path) for path in paths]
         self.rows: dict[str, Row] = {}
+        # Of each shard, and kept when its file is closed: in a random order over 2,000 shards
+        # nearly every clip opens another, and reading a footer again takes longer than the clip.
+        self._ends: list[dict[str, np.ndarray]] = []  # column -> (n_rows,) int64, bytes
         for shard, path in enumerate(self.paths):
             self._index(shard, path)
         self._open = lru_cache(OPEN_SHARDS)(OpenShard)
@@ -102,6 +95,7 @@ class FeatureStore(Mapping[str, np.ndarray]):
                     f"{self.metadata.weights_md5 or '(none)'} as in {self.paths[0]}. Compute both "
                     "with one front-end."
                 )
+            self._ends.append(_ends_of_cells(file))
             names = file.read(columns=["file_name", "n_frames"], use_threads=False)
         rows = zip(*(column.to_pylist() for column in names.columns), strict=True)
         for row_group, (file_name, n_frames) in enumerate(rows):
@@ -132,7 +126,8 @@ class FeatureStore(Mapping[str, np.ndarray]):
     ) -> np.ndarray:
         values = np.empty(shape, dtype)
         row = self.rows[file_name]
-        self._open(self.paths[row.shard]).read_into(column, row.row_group, values)
+        end = int(self._ends[row.shard][column][row.row_group])
+        self._open(self.paths[row.shard]).read_into(column, row.row_group, end, values)
         return values
 
     def __iter__(self) -> Iterator[str]:
@@ -155,6 +150,25 @@ class FeatureStore(Mapping[str, np.ndarray]):
     def n_frames(self, file_name: str) -> int:
         """Give a clip's number of frames without reading its features."""
         return self.rows[file_name].n_frames
+
+
+def _ends_of_cells(file: pq.ParquetFile) -> dict[str, np.ndarray]:
+    """Give column -> (n_rows,) int64: where the chunk of each row's cell ends.
+
+    That is where its bytes end: they come last.
+    """
+    chunks = [file.metadata.row_group(row) for row in range(file.metadata.num_rows)]
+    return {
+        name: np.array(
+            [
+                chunk.data_page_offset + chunk.total_compressed_size
+                for chunk in (row_group.column(column) for row_group in chunks)
+            ],
+            dtype=np.int64,
+        )
+        for column, name in enumerate(file.schema_arrow.names)
+        if name in ("features", "tags")
+    }
 
 
 @contextmanager
