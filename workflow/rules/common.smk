@@ -45,7 +45,7 @@ onstart:
     except InputError as error:
         raise WorkflowError(str(error)) from None
     source.PACKAGE = copy / "src/captioner"
-    os.environ["PYTHONPATH"] = str(copy / "src")
+    os.environ.update(PYTHONPATH=str(copy / "src"))
 
 
 onsuccess:
@@ -89,6 +89,16 @@ wildcard_constraints:
     decoding="[^/]+",
     key="[^/]+",
     file="[^/]+",
+
+
+def memory(mb, per_input=0):
+    """Resource `mem_mb`: `mb`, and `per_input` times the size of the inputs; more at each attempt.
+    Snakemake itself takes 300 of it where a job is SLURM's."""
+
+    def megabytes(wildcards, input, attempt):
+        return attempt * (mb + int(per_input * input.size_mb if per_input else 0))
+
+    return megabytes
 
 
 # Digests: what a rule's params hold so that it reruns when, and only when, its inputs change.

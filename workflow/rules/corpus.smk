@@ -15,7 +15,8 @@ rule extract_archive:
         "../../envs/captioner.yaml"
     threads: 2  # 7-Zip's, where it is there
     resources:
-        mem_mb=500,
+        mem_mb=memory(1000),
+        runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         keep=True,
     message:
@@ -51,7 +52,8 @@ rule hold_out_split:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(1000, per_input=4),
+        runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         hold_out=lambda wildcards: PLAN.corpora[wildcards.corpus]["hold_out"],
         code=source_digest("hold_out_split", "results/{corpus}/splits/development.csv"),
@@ -74,7 +76,8 @@ rule tabulate_clips:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
-        mem_mb=1500,  # WavCaps: 400,000 clips
+        mem_mb=memory(1500),  # WavCaps: 400,000 clips
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         corpus=reader_settings,
         audio=lambda wildcards: PLAN.layouts[wildcards.corpus].audio_digest(wildcards.split),
@@ -100,7 +103,8 @@ rule tabulate_annotations:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
-        mem_mb=1500,  # WavCaps: 400,000 clips
+        mem_mb=memory(1500),  # WavCaps: 400,000 clips
+        runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         corpus=reader_settings,
         text=lambda wildcards: PLAN.layouts[wildcards.corpus].text_digest(wildcards.split),
@@ -131,7 +135,8 @@ rule check_split:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
+        runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         settings=lambda wildcards: {
             key: PLAN.corpora[wildcards.corpus].get(key)
@@ -165,7 +170,8 @@ rule check_leakage:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(1000, per_input=8),
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         held_out=HELD_OUT,
         code=source_digest("check_leakage", "results/{corpus}/leakage/{source}.{split}.json"),

@@ -21,6 +21,7 @@ rule decode_split:
     resources:
         # Features are streamed; an ensemble's members are in memory together.
         mem_mb=lambda wildcards, input, attempt: attempt * (1500 + 500 * len(input.models)),
+        runtime=lambda wildcards, attempt: 60 * attempt,
         gpu=GPUS,
     params:
         decoding=lambda wildcards: config["decodings"][wildcards.decoding],
@@ -60,7 +61,8 @@ rule caption_trivially:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(1500, per_input=2),
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         trivial=lambda wildcards: SYSTEMS[wildcards.system]["trivial"],
         code=source_digest(

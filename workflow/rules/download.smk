@@ -14,6 +14,7 @@ rule fetch_file:
         f"results/{C}/logs/fetch_file/{{key}}.{{file}}.log",
     benchmark:
         f"results/{C}/benchmarks/fetch_file/{{key}}.{{file}}.tsv"
+    localrule: True  # a cluster's nodes may have no network
     conda:
         "../../envs/captioner.yaml"
     threads: 1

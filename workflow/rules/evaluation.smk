@@ -8,6 +8,7 @@ rule fetch_java_tools:
         "resources/logs/fetch_java_tools.log",
     benchmark:
         "resources/benchmarks/fetch_java_tools.tsv"
+    localrule: True  # a cluster's nodes may have no network
     conda:
         "../../envs/captioner.yaml"
     threads: 1
@@ -38,7 +39,8 @@ rule score_split:
         "../../envs/captioner.yaml"
     threads: 1  # beside a training; short bursts of SPICE's second thread do not hurt it
     resources:
-        mem_mb=lambda wildcards, attempt: 6000 * attempt,
+        mem_mb=memory(6000),
+        runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         semantic=config["semantic_metrics"],
         code=source_digest(
@@ -69,7 +71,8 @@ rule score_ceiling:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 6000 * attempt,
+        mem_mb=memory(6000),
+        runtime=lambda wildcards, attempt: 240 * attempt,
     params:
         code=source_digest("score_ceiling", "results/{corpus}/human_ceiling/{split}.json"),
     message:
@@ -94,7 +97,8 @@ rule compare_systems:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000, per_input=8),
+        runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         systems=lambda wildcards: [
             (f"{system}, {decoding}", seed)
@@ -127,7 +131,8 @@ rule analyse_errors:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        mem_mb=memory(3000),
+        runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         runs=lambda wildcards: [run.name for run in RESULTS.scored_runs(wildcards.split)],
         code=source_digest("analyse_errors", for_any_corpus(RESULTS.errors_of("{split}"))),

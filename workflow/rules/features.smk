@@ -18,7 +18,8 @@ rule extract_features:
     threads: lambda wildcards: 4 if PLAN.weights(wildcards.frontend) else 1
     resources:
         mem_mb=lambda wildcards, attempt: attempt
-        * (2500 if PLAN.weights(wildcards.frontend) else 500),
+        * (3000 if PLAN.weights(wildcards.frontend) else 1000),
+        runtime=lambda wildcards, attempt: 60 * attempt,
         gpu=lambda wildcards: GPUS if PLAN.weights(wildcards.frontend) else 0,
     params:
         frontend=lambda wildcards: FRONTENDS[wildcards.frontend],
@@ -47,7 +48,8 @@ rule compute_statistics:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         code=source_digest(
             "compute_statistics",

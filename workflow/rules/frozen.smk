@@ -11,7 +11,7 @@ FROZEN = Path(".snakemake/frozen")
 if not workflow.is_main_process and (FROZEN / "current").is_file():
     # A job. (Without a common file system Snakemake itself sends a copy, and there is none here.)
     CODE = FROZEN.resolve() / (FROZEN / "current").read_text(encoding="utf-8")
-    os.environ["PYTHONPATH"] = str(CODE / "src")  # of its script
+    os.environ.update(PYTHONPATH=str(CODE / "src"))  # of its script
 RULES = CODE / "workflow/rules"
 
 sys.path.insert(0, str(CODE / "src"))

@@ -19,7 +19,8 @@ rule import_weights:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        mem_mb=memory(1500, per_input=3),
+        runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         settings=published_settings,
         shards=any_shards,

@@ -19,7 +19,8 @@ rule write_submission:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
-        mem_mb=2000,  # an encoder's checkpoint is read to count its parameters
+        mem_mb=memory(1500, per_input=2),  # an encoder's checkpoint is read to count its parameters
+        runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         captions=lambda wildcards: SUBMISSION.captions(int(wildcards.index)),
         scores=lambda wildcards: SUBMISSION.scores(int(wildcards.index)),
@@ -39,7 +40,7 @@ rule package_submission:
         models=[path for i in SUBMISSION.indices for path in SUBMISSION.models(i)],
         clips="results/{corpus}/clips/test.parquet",
     output:
-        package=SENT_PACKAGE,
+        package=for_any_corpus(SUBMISSION.package_path),
     log:
         "results/{corpus}/logs/package_submission.log",
     benchmark:
@@ -48,11 +49,12 @@ rule package_submission:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000, per_input=2),
+        runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         scores={i: path for i in SUBMISSION.indices if (path := SUBMISSION.scores(i))},
         models={i: SUBMISSION.models(i) for i in SUBMISSION.indices},
-        code=source_digest("package_submission", SENT_PACKAGE),
+        code=source_digest("package_submission", for_any_corpus(SUBMISSION.package_path)),
     message:
         "Package for the challenge"
     script:

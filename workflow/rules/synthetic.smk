@@ -18,7 +18,8 @@ rule generate_corpus:
         "../../envs/captioner.yaml"
     threads: CORES
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         # {key} is its digest with the code's: nothing else counts
         generator=lambda wildcards: PLAN.generator(wildcards.key),
@@ -39,7 +40,8 @@ rule draw_sources:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(1500),
+        runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         code=source_digest("draw_sources", "resources/synthetic/sources.png"),
     message:

@@ -31,7 +31,8 @@ rule train_system:
         "../../envs/captioner.yaml"
     threads: TRAINING_THREADS
     resources:
-        mem_mb=lambda wildcards, attempt: 3000 * attempt,  # features are streamed
+        mem_mb=memory(3000),  # features are streamed
+        runtime=1440,  # minutes; what is stopped at that time goes on at the next attempt
         gpu=TRAINING_GPUS,
     params:
         settings=training_settings,

@@ -20,7 +20,8 @@ rule build_vocabulary:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
+        runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         settings=lambda wildcards: config["vocabularies"][wildcards.vocabulary],
         corpora=vocabulary_corpora,
@@ -45,7 +46,8 @@ rule embed_words:
         "../../envs/captioner.yaml"
     threads: 1  # word2vec with several threads differs from run to run
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,  # files are streamed; a BERT has 1.3 GB
+        mem_mb=memory(2000),  # files are streamed; a BERT has 1.3 GB
+        runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         settings=word_vectors_settings,
         code=source_digest(
