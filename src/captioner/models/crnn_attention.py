@@ -142,7 +142,7 @@ class CrnnAttention(Attentive[CrnnState]):
     def start(self, memory: Memory, prefix: Tensor, n_beams: int) -> CrnnState:
         """Feed the prefix but its last token."""
         rows = prefix.repeat_interleave(n_beams, dim=0)
-        state = self._begin(memory, len(rows))
+        state = self._begin(memory, rows.shape[0])
         if rows.shape[1] > 1:
             _, state = self._decode(self.embed(rows[:, :-1]), state)
         return state
@@ -167,7 +167,7 @@ class CrnnAttention(Attentive[CrnnState]):
         """Begin `n_rows` rows, a multiple of the memory's B, from the mean of its positions."""
         own = memory.mask[..., None].to(memory.values)
         mean = (memory.values * own).sum(1) / own.sum(1)
-        hidden = self.initial(mean).tanh().repeat_interleave(n_rows // len(mean), dim=0)
+        hidden = self.initial(mean).tanh().repeat_interleave(n_rows // mean.shape[0], dim=0)
         attended = self.attention.keys_values(memory.values)
         return CrnnState(torch.stack(hidden.chunk(2, dim=-1)), attended, memory.mask)
 

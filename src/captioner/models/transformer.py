@@ -106,20 +106,28 @@ class DecoderLayer(nn.Module):
         the last L places of the past (N, heads, S, D / heads), and each sees what its `past_mask`
         (N, L, S) says.
         """
-        normed = self._before(self.attention_norm, x)
-        words = self.attention.keys_values(normed)
+        normed, words = self.words(x)
         if past is None:
             attended = self.attention(normed, words, causal=True)
         else:
             for stored, new in zip(past, words, strict=True):
                 stored[:, :, -x.shape[1] :] = new
             attended = self.attention(normed, past, past_mask)
+        return self.hear(x, attended, memory, memory_mask), words
+
+    def words(self, x: Tensor) -> tuple[Tensor, KeysValues]:
+        """Give what asks the words so far, (N, L, D), and the keys and values of these."""
+        normed = self._before(self.attention_norm, x)
+        return normed, self.attention.keys_values(normed)
+
+    def hear(self, x: Tensor, attended: Tensor, memory: KeysValues, memory_mask: Tensor) -> Tensor:
+        """Go on from what was attended to among the words, (N, L, D), to the layer's output."""
         x = self._after(self.attention_norm, x + self.dropout(attended))
         normed = self._before(self.memory_norm, x)
         heard = self.memory_attention(normed, memory, memory_mask)
         x = self._after(self.memory_norm, x + self.dropout(heard))
         fed = self.feedforward(self._before(self.feedforward_norm, x))
-        return self._after(self.feedforward_norm, x + self.dropout(fed)), words
+        return self._after(self.feedforward_norm, x + self.dropout(fed))
 
     def _before(self, norm: nn.Module, x: Tensor) -> Tensor:
         return x if self.post_norm else norm(x)
