@@ -24,7 +24,8 @@ class Lineage:
         """Check who starts from whom and who is a member; fill in what members share.
 
         `systems` are resolved, in the config's order; an ensemble gets the `frontends` and the
-        `vocabulary` of its members, and a member without a seed becomes one per seed. `corpus` is
+        `vocabulary` of its members, and by default their titles, and a member without a seed
+        becomes one per seed. `corpus` is
         the scored one. Raises `InputError` for names and seeds that the config does not have, for
         systems that cannot be joined or started from, and for starts that go in a circle.
         """
@@ -156,3 +157,5 @@ class Lineage:
         system["members"] = [{"system": other, "seed": seed} for other, seed in runs]
         system["vocabulary"] = others[0]["vocabulary"]
         system["frontends"] = list(dict.fromkeys(f for o in others for f in o["frontends"]))
+        titles = dict.fromkeys(other["title"] for other in others)
+        system.setdefault("title", f"Ensemble: {' + '.join(titles)}")

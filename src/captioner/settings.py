@@ -114,7 +114,13 @@ def _differences(
         if isinstance(value, Mapping) and isinstance(before, Mapping):
             yield from _differences(before, value, f"{prefix}{key}.")
         elif value != before:
-            yield f"{prefix}{key}: {value} instead of {before}"
+            yield f"{prefix}{key}: {_as_yaml(value)} instead of {_as_yaml(before)}"
+
+
+def _as_yaml(value: Any) -> str:
+    """Write a value on one line, as a config has it: `null`, `true`, `[1, 2]`."""
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=float("inf"))
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def _fill(settings: Any, schema: Mapping[str, Any]) -> None:

@@ -27,7 +27,7 @@ def ensemble(tmp_path):
 
     def make(*members, **keys):
         lines = [f"  - {{ {', '.join(f'{k}: {v}' for k, v in m.items())} }}" for m in members]
-        keys = {"title": "All", "average": "probability", "decodings": "[beam3]", **keys}
+        keys = {"average": "probability", "decodings": "[beam3]", **keys}
         head = [f"{key}: {value}" for key, value in keys.items()]
         path = tmp_path / "all.yaml"
         path.write_text("\n".join([*head, "members:", *lines, ""]))
@@ -61,6 +61,17 @@ def test_an_ensemble_decodes_with_its_members_and_hears_through_all_their_front_
     assert list(made.trained) == [SMALL, "other"]
     assert list(made.lineage.ensembles) == ["all"]
     assert made.models(SMALL, 1) == [f"{folder}/transformer_small/seed1/model"]
+
+
+def test_an_ensemble_is_called_by_its_members(repository, ensemble):
+    other = variant("other", title="Another")
+    path = ensemble({"system": SMALL}, {"system": "other", "seed": 1})
+    made = plan(repository, SMALL, other, path)
+    assert made.systems["all"]["title"] == "Ensemble: Small Transformer + Another"
+    fewer = {"name": path, "as": "fewer", "members": [{"system": "other"}]}
+    assert plan(repository, other, fewer).systems["fewer"]["title"] == "Ensemble: Another"
+    named = plan(repository, SMALL, other, {"name": path, "title": "All"})
+    assert named.systems["all"]["title"] == "All"
 
 
 def test_a_start_is_the_other_systems_model_of_the_same_seed(repository):

@@ -98,6 +98,23 @@ def test_resolve_by_name_by_path_and_with_overrides(tmp_path):
     assert variant.changes == ["training.epochs: 50 instead of 5"]
 
 
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (None, "null"),
+        (True, "true"),
+        ("two words", "two words"),
+        ("null", "'null'"),
+        ([1.5, "é"], "[1.5, é]"),
+        ({"a": None}, "{a: null}"),
+    ],
+)
+def test_changes_are_told_in_yaml(tmp_path, value, written):
+    write(tmp_path, "small.yaml", {"a": {"b": 5}})
+    changed = resolve({"name": "small", "a": {"b": value}}, "system", tmp_path, {})
+    assert changed.changes == [f"a.b: {written} instead of 5"]
+
+
 def test_resolve_names_what_is_known(tmp_path):
     write(tmp_path, "small.yaml", {"title": "Small"})
     write(tmp_path, "large.yaml", {"title": "Large"})
