@@ -15,6 +15,7 @@ from captioner.decoding.sampling import sample
 from captioner.errors import InputError
 from captioner.job import Progress
 from captioner.models.checkpoint import LoadedModel
+from captioner.models.interface import Memory
 from captioner.models.padding import pad
 
 # Front-end -> file name -> (n_frames, n_features)
@@ -52,13 +53,30 @@ def decode_batches(
             "expected 'none': it needs all clips of a split. Set it in the config's `decodings`."
         )
     model, vocabulary = loaded.model, loaded.vocabulary
+    start = vocabulary.start(loaded.description.get("task_token"))
+    constraints = Constraints.of(options, vocabulary)
+    for batch, memory in encode_batches(loaded, features, file_names, options.batch_size):
+        prefix = torch.full((len(batch), 1), start, device=memory.values.device)
+        if options.samples:
+            hypotheses = sample(model, memory, prefix, options, constraints, batch)
+        else:
+            hypotheses = beam_search(model, memory, prefix, options, constraints)
+        yield dict(zip(batch, hypotheses, strict=True))
+
+
+def encode_batches(
+    loaded: LoadedModel, features: Features, file_names: Sequence[str], batch_size: int
+) -> Iterator[tuple[list[str], Memory]]:
+    """Give batches of clips of similar length, short ones first, and what the model makes of them.
+
+    On a GPU when there is one. Raises `InputError` as `decode_clips` does, but for words.
+    """
+    model = loaded.model
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
     sources = _sources(loaded, features)
     lengths = _lengths(sources, file_names)
-    start = vocabulary.start(loaded.description.get("task_token"))
-    constraints = Constraints.of(options, vocabulary)
-    for batch in _batches(lengths, options.batch_size, model.equal_lengths):
+    for batch in _batches(lengths, batch_size, model.equal_lengths):
         with torch.inference_mode():
             padded = {
                 name: pad([source[file_name] for file_name in batch], model.padding)
@@ -68,12 +86,7 @@ def decode_batches(
                 {name: features.to(device) for name, (features, _) in padded.items()},
                 {name: n_frames.to(device) for name, (_, n_frames) in padded.items()},
             )
-        prefix = torch.full((len(batch), 1), start, device=device)
-        if options.samples:
-            hypotheses = sample(model, memory, prefix, options, constraints, batch)
-        else:
-            hypotheses = beam_search(model, memory, prefix, options, constraints)
-        yield dict(zip(batch, hypotheses, strict=True))
+        yield batch, memory
 
 
 def _sources(loaded: LoadedModel, features: Features) -> dict[str, Mapping[str, np.ndarray]]:
@@ -103,12 +116,13 @@ def _lengths(
                     f"features {name}: found none for {file_name!r}, expected every clip's. "
                     "Run the target `features` again."
                 )
-        lengths[file_name] = tuple(_n_frames(source, file_name) for source in sources.values())
+        lengths[file_name] = tuple(count_frames(source, file_name) for source in sources.values())
     return lengths
 
 
-def _n_frames(source: Mapping[str, np.ndarray], file_name: str) -> int:
-    if n_frames := getattr(source, "n_frames", None):  # a `FeatureStore`: does not read them
+def count_frames(source: Mapping[str, np.ndarray], file_name: str) -> int:
+    """Give a clip's number of frames; a `FeatureStore` reads none of them for it."""
+    if n_frames := getattr(source, "n_frames", None):
         return int(n_frames(file_name))
     return len(source[file_name])
 
