@@ -48,7 +48,7 @@ class Attention(nn.Module):
         added to the products, as `additive` makes it.
         `causal`: position t attends to positions up to t.
         """
-        queries = self._split(self.query(x).reshape(len(attended[0]), -1, x.shape[-1]))
+        queries = self._split(self.query(x).reshape(attended[0].shape[0], -1, x.shape[-1]))
         if mask is not None:
             mask = mask[:, None, None] if mask.dim() == 2 else mask[:, None]  # one for all heads
         heads = F.scaled_dot_product_attention(
@@ -67,7 +67,7 @@ class Attention(nn.Module):
         weights: fused attention does without. Rows sum to one over the valid positions.
         """
         keys, _ = attended
-        queries = self._split(self.query(x).reshape(len(keys), -1, x.shape[-1]))
+        queries = self._split(self.query(x).reshape(keys.shape[0], -1, x.shape[-1]))
         products = queries @ keys.transpose(2, 3) * queries.shape[-1] ** -0.5
         valid = mask[:, None, None]
         mean = products.masked_fill(~valid, -torch.inf).softmax(dim=-1).mean(dim=1)
