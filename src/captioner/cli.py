@@ -7,12 +7,21 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from captioner.commands import caption, check_submission, compare, features, info, score, split
+from captioner.commands import (
+    caption,
+    check_submission,
+    compare,
+    features,
+    info,
+    score,
+    serve,
+    split,
+)
 from captioner.commands.arguments import USAGE_ERROR
 from captioner.errors import InputError
 from captioner.job import exit_on_sigterm
 
-COMMANDS = (caption, info, score, compare, features, split, check_submission)
+COMMANDS = (caption, serve, info, score, compare, features, split, check_submission)
 
 INTERRUPTED, BROKEN_PIPE = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 
