@@ -1,0 +1,124 @@
+"""How the commands of the pages are run: one function per program.
+
+A new program, or a command of ours that needs more, gets a function here: `@runs("curl")`,
+`@runs("captioner serve")`. The longest name that a command begins with is taken.
+"""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from functools import partial
+from io import StringIO
+from pathlib import Path
+
+from world import World
+
+from captioner.cli import main
+
+Runner = Callable[[list[str], World], None]
+RUNNERS: dict[str, Runner] = {}
+# What capitals stand for in a command.
+PLACEHOLDERS = {
+    "CORPUS": "clotho-v2.1",
+    "SYSTEM": "baseline",
+    "DECODING": "greedy",
+    "TARGET": "all",
+    "FOLDER": ".",
+}
+
+
+def runs(name: str) -> Callable[[Runner], Runner]:
+    """Register the runner of the commands that begin with `name`."""
+
+    def register(runner: Runner) -> Runner:
+        RUNNERS[name] = runner
+        return runner
+
+    return register
+
+
+def run_command(text: str, world: World) -> None:
+    """Run a command; `AssertionError` where it fails, or where there is no way to run it."""
+    words = shlex.split(re.sub(r"^(\w+=\S+ )+", "", text), comments=True)
+    words[0] = words[0].removeprefix(".venv/bin/")
+    for placeholder, value in PLACEHOLDERS.items():
+        words = [re.sub(rf"\b{placeholder}\b", value, word) for word in words]
+    for length in (2, 1):
+        name = " ".join(words[:length])
+        if runner := RUNNERS.get(name):
+            runner(words[length:], world)
+            return
+    raise AssertionError(f"{text}: this command has no way to be run; add one to {__name__}.py")
+
+
+def _main(words: list[str], *expected: int) -> None:
+    try:
+        code = main(words)
+    except SystemExit as end:
+        code = end.code
+    assert code in expected, f"captioner {shlex.join(words)}: exit code {code}"
+
+
+@runs("captioner")
+def _captioner(words: list[str], world: World) -> None:
+    """As it stands; a command without arguments is only named: does it exist?"""
+    _main([*words, "--help"] if len(words) == 1 else words, 0)
+
+
+@runs("captioner score")
+def _score(words: list[str], world: World) -> None:
+    """As it stands, but for the metrics that need models: those are asked for."""
+    told = StringIO()
+    with redirect_stderr(told):
+        _main(["score", *(words or ["--help"])], 2 if "--sentence-model" in words else 0)
+    if "--sentence-model" in words:
+        assert re.search("Install the extra: .*semantic|echecker.ckpt", told.getvalue()), (
+            told.getvalue()
+        )
+
+
+@runs("find")
+def _find(words: list[str], world: World) -> None:
+    """`find ... | captioner ...`: names through a pipe."""
+    middle = words.index("|")
+    listed = subprocess.run(["find", *words[:middle]], stdout=subprocess.PIPE, check=True).stdout
+    reader = [sys.executable, "-m", "captioner.cli", *words[middle + 2 :]]
+    subprocess.run(reader, input=listed, check=True)
+
+
+@runs("snakemake")
+def _snakemake(words: list[str], world: World) -> None:
+    """Dry: with the full config, or with what the command names."""
+    options = [] if "--cores" in words else ["--cores", "2"]
+    # In front: options that take lists swallow what follows them.
+    code, output = world.run(["--dry-run", *options, *words], module="snakemake")
+    assert code == 0, output
+    assert "total" in output or "Nothing to be done" in output, output
+
+
+@runs("make")
+def _make(words: list[str], world: World) -> None:
+    """Dry: the target exists."""
+    subprocess.run(["make", "--dry-run", *words], check=True, capture_output=True, text=True)
+
+
+@runs("python")
+def _python(words: list[str], world: World) -> None:
+    """A script of ours: its `--help` knows the options."""
+    _script(words[0], words[1:], world)
+
+
+def _script(path: str, words: list[str], world: World) -> None:
+    code, output = world.run(["--help"], path=path)
+    assert code == 0, output
+    for option in (word for word in words if word.startswith("--")):
+        assert re.search(rf"{option}\b", output), f"{path} has no {option}:\n{output}"
+
+
+def add_benchmarks(repository: Path) -> None:
+    """Give each benchmark its runner: pages name them without their folder."""
+    for path in (repository / "benchmarks").glob("*.py"):
+        runs(path.name)(partial(_script, f"benchmarks/{path.name}"))
