@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from captioner.errors import InputError
+from captioner.models.registry import ATTENTIVE
 from captioner.settings import check_names
 
 Settings = dict[str, Any]
@@ -61,6 +62,11 @@ class Lineage:
     def speaking(self) -> dict[str, Settings]:
         """The systems that are decoded: all but the trivial."""
         return {name: s for name, s in self._systems.items() if "trivial" not in s}
+
+    @property
+    def attentive(self) -> dict[str, Settings]:
+        """The systems with a model that can say where in a clip each word looked."""
+        return {name: s for name, s in self._modelled.items() if s["family"] in ATTENTIVE}
 
     @property
     def _modelled(self) -> dict[str, Settings]:

@@ -41,6 +41,42 @@ rule decode_split:
         "../scripts/decode_split.py"
 
 
+rule attend_split:
+    input:
+        model="results/{corpus}/systems/{system}/seed{seed}/model",
+        captions="results/{corpus}/systems/{system}/seed{seed}/captions/{decoding}/{split}.csv",
+        features=system_shards(),
+    output:
+        attention="results/{corpus}/systems/{system}/seed{seed}/attention/{decoding}/{split}.parquet",
+    log:
+        "results/{corpus}/logs/attend_split/{system}.seed{seed}.{decoding}.{split}.log",
+    benchmark:
+        "results/{corpus}/benchmarks/attend_split/{system}.seed{seed}.{decoding}.{split}.tsv"
+    wildcard_constraints:
+        system="|".join(PLAN.lineage.attentive) or "^$",
+    conda:
+        "../../envs/captioner.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+        gpu=GPUS,
+    params:
+        shards=lambda wildcards: {
+            frontend: PLAN.shards(C, wildcards.split, frontend)
+            for frontend in SYSTEMS[wildcards.system]["frontends"]
+        },
+        code=source_digest(
+            "attend_split",
+            "results/{corpus}/systems/{system}/seed{seed}/attention/{decoding}/{split}.parquet",
+            family_modules,
+        ),
+    message:
+        "Where {wildcards.system}, seed {wildcards.seed}, {wildcards.decoding}, looks in {wildcards.split}"
+    script:
+        "../scripts/attend_split.py"
+
+
 rule caption_trivially:
     input:
         clips="results/{corpus}/clips/{split}.parquet",
