@@ -2,7 +2,7 @@
 
 import ast
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -15,8 +15,8 @@ def source_digest(*entries: str | Path, without: Collection[str] = ()) -> str:
     An entry is the path of a script or the name of a module of this package. Imports are followed
     at every depth of the code, inside functions too, within this package only (other packages are
     pinned by the lock). Registries, dicts whose values are names of modules, stop the walk and do
-    not count, so that a new entry makes nothing stale: name the one module that a job uses as an
-    entry of its own. Comments, docstrings and layout do not count:
+    not count, nor do tuples of their keys, so that a new entry makes nothing stale: name the one
+    module that a job uses as an entry of its own. Comments, docstrings and layout do not count:
     what is hashed is `ast.unparse` without docstrings, equal on Python 3.11 to 3.13. A file beside
     a module that the module names in a string (another language's code, a list of names) counts.
     Modules named by `without` count as if nothing imported them: what the job leaves unused.
@@ -64,17 +64,26 @@ def _read(path: Path, _mtime_ns: int) -> tuple[str, list[Path]]:
             and isinstance(body[0].value.value, str)
         ):
             node.body = body[1:] or [ast.Pass()]
-        elif isinstance(node, ast.Dict) and _is_registry(node):
-            node.keys, node.values = [], []
+    _leave_out_registries(tree)
     return "\n".join([ast.unparse(tree), *_named_files(tree, path.parent)]), imported
 
 
-def _is_registry(node: ast.Dict) -> bool:
-    """Tell whether all values are strings that name modules of the package."""
-    values = [value.value for value in node.values if isinstance(value, ast.Constant)]
-    return len(values) == len(node.values) > 0 and all(
-        isinstance(value, str) and _module_path(value) for value in values
-    )
+def _leave_out_registries(tree: ast.AST) -> None:
+    """Empty the dicts whose values all name modules of the package, and tuples of their keys."""
+    registered = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict) and all(map(_module_path, _strings(node.values))):
+            registered |= _strings(node.keys)
+            node.keys, node.values = [], []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Tuple) and _strings(node.elts) <= registered:
+            node.elts = []
+
+
+def _strings(nodes: Sequence[ast.expr | None]) -> set[str]:
+    """Give the values of string constants; what is none counts as one that names nothing."""
+    values = [node.value if isinstance(node, ast.Constant) else None for node in nodes]
+    return {value if isinstance(value, str) else "" for value in values}
 
 
 def _named_files(tree: ast.AST, folder: Path) -> Iterator[str]:

@@ -48,9 +48,15 @@ def test_stops_at_names_in_strings(package):
 
 
 def test_a_new_name_in_a_registry_makes_nothing_stale(package):
+    registry = package / "registry.py"
+    registry.write_text(registry.read_text() + 'SOME, OTHERS = ("c",), ("x",)\n')
     before = source_digest("captioner.registry")
-    edit(package / "registry.py", "{", '{"b": "captioner.b", ')
+    edit(registry, "{", '{"b": "captioner.b", ')
+    edit(registry, '("c",)', '("c", "b")')
     assert source_digest("captioner.registry") == before
+    edit(registry, '("x",)', '("x", "b")')  # of other names: data
+    assert source_digest("captioner.registry") != before
+    before = source_digest("captioner.registry")
     edit(package / "registry.py", "{", '{"d": "captioner.absent", ')  # no module: data
     assert source_digest("captioner.registry") != before
 
