@@ -33,8 +33,6 @@ class Results:
         self.score_splits: list[str] = plan.config["score_splits"]
         decoded = {*self.score_splits, *UNCAPTIONED}
         self._decoded_splits = [split for split in plan.splits if split in decoded]
-        # Whose clips the report plays.
-        self.examples = [split for split in plan.splits if split in self.score_splits][-1]
         # (system, split) -> why its captions are not scored: it learned from the split
         self.unscored = {
             (system, split): found
@@ -42,6 +40,10 @@ class Results:
             for split in self.score_splits
             if (found := plan.lineage.seen(system, split))
         }
+        # Whose clips the report plays: the last split that a system is scored on.
+        scored = [split for split in plan.splits if split in self.score_splits]
+        some = [s for s in scored if any((name, s) not in self.unscored for name in plan.systems)]
+        self.examples = (some or scored)[-1]
         # Trivial systems have seed 0 and the decoding `none`.
         self.runs: list[Run] = [
             Run(name, seed, decoding)
@@ -155,6 +157,13 @@ class Results:
                     "shards": plan.shards(plan.corpus, self.examples, name),
                 }
                 for name, settings in plan.frontends.items()
+            },
+            "listening": {
+                "audio": self._config["report"]["audio"],
+                "folders": [
+                    f"{self._folder}/listening/{self.examples}/{shard}"
+                    for shard in range(plan.layout.n_shards[self.examples])
+                ],
             },
             "leakage": plan.leaks(),
             "ceiling": self.ceiling(),

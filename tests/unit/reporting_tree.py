@@ -21,6 +21,7 @@ from captioner.corpus.tables import (
 )
 from captioner.evaluation.error_analysis import analyse_runs
 from captioner.evaluation.parts_of_speech import Tagged
+from captioner.reporting.media import prepare_clips
 from captioner.store.writing import write_shard
 
 METRICS = ["bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "meteor", "cider", "spice", "spider"]
@@ -111,6 +112,14 @@ def write_features(root: Path, clips: str, frontends: dict[str, FrontEnd]) -> di
         name: {"settings": frontend.settings, "shards": [str(path) for path in shards[name]]}
         for name, frontend in frontends.items()
     }
+
+
+def write_listening(root: Path, clips: str, audio: str = "compressed") -> dict[str, Any]:
+    """Write sounds and spectrograms of the clips of a table in two shards."""
+    folders = [root / str(shard) for shard in range(2)]
+    for shard, folder in enumerate(folders):
+        prepare_clips(read_clips(clips), shard, 2, audio, folder)
+    return {"audio": audio, "folders": [str(folder) for folder in folders]}
 
 
 def write_system(
@@ -279,6 +288,7 @@ def write_tree(root: Path, wavs: list[Path] | None = None, captions: Any = None)
         "notes": ["The demo cuts the corpus to 4 clips."],
         "splits": splits,
         "frontends": write_features(root / "features", splits["evaluation"]["clips"], frontends),
+        "listening": write_listening(root / "listening", splits["evaluation"]["clips"]),
         "leakage": {"macs, full": str(root / "leakage/macs.full.json")},
         "vocabularies": {"task": str(root / "vocabulary/task.json")},
         "systems": systems,

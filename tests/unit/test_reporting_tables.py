@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from captioner.reporting.content import ReportContent, System, system_labels, system_titles
-from captioner.reporting.examples import choose
 from captioner.reporting.loading import read_costs
 from captioner.reporting.tables import (
     difference_text,
@@ -49,18 +47,6 @@ def test_unknown_key_of_the_content_is_refused() -> None:
         ReportContent.from_dict({**given, "typo": 1})
     with pytest.raises(TypeError, match="titel"):
         ReportContent.from_dict({**given, "systems": [{"name": "x", "titel": "X"}]})
-
-
-def test_chosen_clips_span_the_range() -> None:
-    spider = {f"{i:03d}.wav": float(v) for i, v in enumerate(np.random.default_rng(1).random(100))}
-    chosen = choose(spider, 24)
-    values = [spider[name] for name in chosen]
-    assert len(set(chosen)) == 24
-    assert values == sorted(values)
-    assert (values[0], values[-1]) == (min(spider.values()), max(spider.values()))
-    assert chosen == choose(dict(reversed(spider.items())), 24), "the order given plays no part"
-    assert choose({"b": 0.0, "a": 0.0}, 24) == ["a", "b"]
-    assert choose({}, 24) == []
 
 
 def test_costs_are_summed_per_rule(tmp_path: Path) -> None:

@@ -1,4 +1,29 @@
-"""The report: one page for people."""
+"""The report: one page for people, and the sounds it plays."""
+
+
+rule prepare_listening:
+    input:
+        unpack(lambda wildcards: audio(wildcards.corpus, wildcards.split)),
+        clips="results/{corpus}/clips/{split}.parquet",
+    output:
+        folder=directory("results/{corpus}/listening/{split}/{shard}"),
+    log:
+        "results/{corpus}/logs/prepare_listening/{split}.{shard}.log",
+    benchmark:
+        "results/{corpus}/benchmarks/prepare_listening/{split}.{shard}.tsv"
+    conda:
+        "../../envs/captioner.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * 500,
+    params:
+        n_shards=lambda wildcards: PLAN.layouts[wildcards.corpus].n_shards[wildcards.split],
+        audio=config["report"]["audio"],
+        code=source_digest("prepare_listening", "results/{corpus}/listening/{split}/{shard}"),
+    message:
+        "Sounds and spectrograms of {wildcards.split} for the report, shard {wildcards.shard}"
+    script:
+        "../scripts/prepare_listening.py"
 
 
 rule build_report:
@@ -11,7 +36,8 @@ rule build_report:
     output:
         page="results/{corpus}/report/index.html",
         scores="results/{corpus}/report/scores.txt",
-        audio=directory("results/{corpus}/report/audio"),
+        data=directory("results/{corpus}/report/data"),
+        media=directory("results/{corpus}/report/media"),
     log:
         "results/{corpus}/logs/build_report.log",
     benchmark:

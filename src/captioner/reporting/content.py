@@ -61,6 +61,19 @@ class FrontEndFiles:
 
 
 @dataclass(frozen=True)
+class ListeningFiles:
+    """Sounds and spectrograms of the last scored split's clips."""
+
+    audio: str  # compressed, original or none (`report.audio` of the config)
+    folders: Sequence[Path]  # one per shard
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> "ListeningFiles":
+        """Make paths of the folders."""
+        return cls(given["audio"], [Path(path) for path in given["folders"]])
+
+
+@dataclass(frozen=True)
 class System:
     """One run: a system, the seed that it was trained from and a decoding."""
 
@@ -109,7 +122,7 @@ class ReportContent:
     benchmarks: Mapping[str, Sequence[Path]] = field(default_factory=dict)  # TSVs by rule
     versions: Mapping[str, str] = field(default_factory=dict)  # of the software, by name
     commit: str | None = None  # of the project's code
-    n_examples: int = 24  # clips in the section that can be heard
+    listening: ListeningFiles = ListeningFiles("none", ())
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> "ReportContent":
@@ -132,6 +145,8 @@ class ReportContent:
             parts["ceiling"] = {
                 split: ScoreFiles.from_dict(files) for split, files in given["ceiling"].items()
             }
+        if "listening" in given:
+            parts["listening"] = ListeningFiles.from_dict(given["listening"])
         if "frontends" in given:
             parts["frontends"] = {
                 name: FrontEndFiles.from_dict(files) for name, files in given["frontends"].items()

@@ -9,16 +9,15 @@ from typing import Any
 from captioner.corpus.tables import Annotation, Clip, read_annotations, read_clips, read_faults
 from captioner.errors import InputError
 from captioner.reporting.content import FrontEndFiles, ReportContent, SplitFiles
-from captioner.reporting.examples import Example
 from captioner.reporting.figures import Figure, frequency_figure, histogram_figure
 from captioner.reporting.heard import HeardClip, Sound, read_sound, top_tags
 from captioner.reporting.heard_figure import heard_figure
+from captioner.reporting.listening import Listening
 from captioner.reporting.loading import read_leakage
 from captioner.store.shards import FeatureStore
 from captioner.text.normalisation import tokenize
 
 N_LICENCES = 12  # of the table; the rest is one row
-N_TAGS_HEARD = 3  # per clip and front-end of the section that can be heard
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +55,7 @@ class FrontEndExample:
     name: str
     settings: str
     clip: Clip
-    example: Example | None  # where the page plays the clip
+    played: bool  # whether the page plays the clip
     figure: Figure
 
 
@@ -158,51 +157,35 @@ def open_stores(frontends: Mapping[str, FrontEndFiles]) -> dict[str, FeatureStor
     return {name: FeatureStore(files.shards) for name, files in frontends.items() if files.shards}
 
 
-def heard_tags(
-    stores: Mapping[str, FeatureStore], file_name: str
-) -> dict[str, list[tuple[str, float]]]:
-    """Give the most probable tags of a clip by front-end, of those that have tags."""
-    return {
-        name: top_tags(store.tag_names, store.tags(file_name), N_TAGS_HEARD)
-        for name, store in stores.items()
-        if store.tag_names and file_name in store
-    }
-
-
 def frontend_examples(
-    content: ReportContent,
-    stores: Mapping[str, FeatureStore],
-    clips: Sequence[Clip],
-    examples: Sequence[Example],
+    content: ReportContent, stores: Mapping[str, FeatureStore], listening: Listening
 ) -> list[FrontEndExample]:
     """Draw one clip as each front-end hears it: the same clip, from the features in the shards.
 
-    It is the example in the middle of the ranking, where all front-ends have it, and can be played
-    on the page.
+    It is the clip in the middle of the ranking by SPIDEr whose audio can be read and which all
+    front-ends have.
 
     Args:
         content: the report's.
-        stores: of the split that `clips` are of, by front-end.
-        clips: of a split.
-        examples: clips of that split that the page plays, ranked.
+        stores: of the split that can be listened to, by front-end.
+        listening: the clips of that split.
     """
-    middle = len(examples) // 2
-    ranked = sorted(
-        range(len(examples)), key=lambda i: (examples[i].audio is None, abs(i - middle))
+    ranked = listening.ranked()
+    middle = len(ranked) // 2
+    places = sorted(
+        range(len(ranked)), key=lambda i: (ranked[i] in listening.problems, abs(i - middle))
     )
-    wanted = [examples[i].file_name for i in ranked] + [clip.file_name for clip in clips]
-    chosen = _first_held(wanted, stores.values())
+    chosen = _first_held([ranked[place] for place in places], stores.values())
     if chosen is None:
         return []
-    (clip,) = [clip for clip in clips if clip.file_name == chosen]
+    (clip,) = [clip for clip in listening.clips if clip.file_name == chosen]
     sound = _read(clip)
-    example = next((example for example in examples if example.file_name == chosen), None)
     return [
         FrontEndExample(
             name=name,
             settings=_settings_text(content.frontends[name].settings),
             clip=clip,
-            example=example,
+            played=listening.can_be_heard(chosen),
             figure=heard_figure(
                 HeardClip(
                     clip.duration_s,

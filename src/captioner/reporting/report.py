@@ -1,4 +1,4 @@
-"""Build the report: one page and its audio, in a folder that can be zipped and sent."""
+"""Build the report: one page, its data and its audio, in a folder that can be zipped and sent."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,13 +10,11 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from captioner.evaluation.tables import read_predictions
 from captioner.job import atomic_path
 from captioner.reporting import data, loading
-from captioner.reporting.content import ReportContent, system_labels, system_titles
+from captioner.reporting.content import ReportContent, system_titles
 from captioner.reporting.cost import sizes, speeds
 from captioner.reporting.data import Tables
-from captioner.reporting.examples import Example, Prediction, choose, write_examples
 from captioner.reporting.figures import Bar, Figure, spider_figure
 from captioner.reporting.learning import (
     at_best_columns,
@@ -24,7 +22,9 @@ from captioner.reporting.learning import (
     read_models,
     read_trainings,
 )
+from captioner.reporting.listening import read_listening, write_listening
 from captioner.reporting.loading import METRICS
+from captioner.reporting.media import DYNAMIC_RANGE_DB, SPECTROGRAM
 from captioner.reporting.provenance import describe
 from captioner.reporting.scores import (
     FluencyColumn,
@@ -47,7 +47,6 @@ from captioner.reporting.tables import (
     split_row,
 )
 from captioner.reporting.words import read_words
-from captioner.store.shards import FeatureStore
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class ScoredSplit:
 
 
 def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> None:
-    """Write `index.html`, `scores.txt` and `audio/` (with spectrograms); replace the folder.
+    """Write `index.html`, `scores.txt`, `data/` and `media/`; replace the folder.
 
     The page loads nothing but its own folder: it works from disk and without a network.
 
@@ -87,14 +86,14 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
     scored = [_scored(content, split) for split in content.scored_splits]
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        (temporary / "audio").mkdir()
         heard = content.scored_splits[-1] if content.scored_splits else None
         stores = data.open_stores(content.frontends) if heard else {}
-        examples, by_frontend = [], []
+        listening, by_frontend = None, []
         if heard:
-            clips = tables[heard].clips
-            examples = _examples(content, heard, tables[heard], stores, temporary)
-            by_frontend = data.frontend_examples(content, stores, clips, examples)
+            clips, annotations = tables[heard].clips, tables[heard].annotations
+            listening = read_listening(content, heard, clips, annotations, stores)
+            write_listening(listening, content.listening.folders, temporary, folder)
+            by_frontend = data.frontend_examples(content, stores, listening)
         page = _environment().get_template("page.html")
         html = page.render(
             content=content,
@@ -106,7 +105,9 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
             heard=heard,
             words=read_words(content, heard) if heard else [],
             dcase=DCASE_SPLITS,
-            examples=examples,
+            listening=listening,
+            spectrogram=SPECTROGRAM,
+            dynamic_range_db=DYNAMIC_RANGE_DB,
             splits=[split_row(split, t.clips, t.annotations) for split, t in tables.items()],
             pictures=data.pictures(tables, data.expectations(content)),
             licences=data.licences(tables),
@@ -176,41 +177,3 @@ def _scored(content: ReportContent, split: str) -> ScoredSplit:
         figure=spider_figure(bars, f"spider-{split}"),
         significance=against_baseline(content, split),
     )
-
-
-def _examples(
-    content: ReportContent,
-    split: str,
-    tables: Tables,
-    stores: Mapping[str, FeatureStore],
-    folder: Path,
-) -> list[Example]:
-    """Choose clips by the mean SPIDEr of the systems that are not trivial (of all, if all are)."""
-    predictions: dict[str, list[Prediction]] = {clip.file_name: [] for clip in tables.clips}
-    first = {id(group.first) for group in content.groups()}
-    for label, system in zip(system_labels(content.systems), content.systems, strict=True):
-        if split not in system.scores or split not in system.captions:
-            continue
-        captions = read_predictions(system.captions[split])
-        spider = loading.read_clip_scores(system.scores[split], "spider")
-        for name, score in spider.items():
-            predictions[name].append(
-                Prediction(label, captions[name], score, system.trivial, id(system) in first)
-            )
-    ranking = {name: _ranking_score(found) for name, found in predictions.items() if found}
-    chosen = choose(ranking, content.n_examples)
-    clips = {clip.file_name: clip for clip in tables.clips}
-    annotations = {found.file_name: found for found in tables.annotations}
-    return write_examples(
-        [clips[name] for name in chosen],
-        annotations,
-        predictions,
-        ranking,
-        {name: data.heard_tags(stores, name) for name in chosen},
-        folder,
-    )
-
-
-def _ranking_score(predictions: Sequence[Prediction]) -> float:
-    counted = [p for p in predictions if not p.trivial] or predictions
-    return sum(p.spider for p in counted) / len(counted)
