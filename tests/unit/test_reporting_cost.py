@@ -1,12 +1,15 @@
 """Size and cost of systems in the report: parameters, trainings, speed of decoding."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from captioner.reporting.content import Corpus, ReportContent, System
 from captioner.reporting.cost import sizes, speeds
+from captioner.reporting.cost_figures import cost_figures
 from captioner.reporting.learning import read_trainings
+from captioner.reporting.loading import RuleCost
 
 HISTORY = "epoch,training_loss,validation_loss,learning_rate,seconds,clips_per_s,gradient_norm"
 
@@ -68,3 +71,23 @@ def test_speed_of_decoding_over_seeds_and_splits(tmp_path: Path) -> None:
     assert (speed.label, speed.decoding, speed.n_clips, speed.seconds) == ("A", "beam", 5, 6.0)
     assert speed.real_time_factor == pytest.approx(6 / 90)
     assert speed.clips_per_s == pytest.approx(5 / 6)
+
+
+def test_the_pictures_of_cost_name_every_rule() -> None:
+    costs = [
+        RuleCost("train_system", 3, 7300.0, 3600.0, 14000.0, 2048.0),
+        RuleCost("decode_split", 2, 12.0, 7.0, None, 512.0),
+        RuleCost("check_split", 4, 0.01, 0.01, None, None),
+    ]
+    time, memory = cost_figures(costs, "cost")
+    for rule in ("train_system", "decode_split", "check_split"):
+        assert f">{rule}</text>" in time.svg
+    assert "train_system 2 h 01 min; decode_split 12 s" in time.svg  # read aloud
+    assert {"0.1 s", "1 min", "1 h"} <= set(re.findall(r">([^<>]+)</text>", time.svg))
+    assert ">check_split</text>" not in memory.svg  # not measured
+    assert memory.svg.index(">train_system</text>") < memory.svg.index(">decode_split</text>")
+    assert {"2.00", "0.50", "resident memory (GiB)"} <= set(
+        re.findall(r">([^<>]+)</text>", memory.svg)
+    )
+    assert cost_figures([], "cost") == []
+    assert len(cost_figures(costs[2:], "cost")) == 1

@@ -48,6 +48,7 @@ def titles(figures: Sequence[Figure]) -> list[str]:
         "Reward in training",
         "Loss of reinforcement",
         "Validation loss",
+        "Time per epoch",
     }
     return [next(text for text in texts(figure) if text in known) for figure in figures]
 
@@ -62,13 +63,14 @@ def lines(figure: Figure) -> int:
 def test_learning_curves_mark_the_best_epoch() -> None:
     found = history(validation_loss=[3.5, 2.5, 2.75])
     figures = learning_figures("Small", [Training(1, found, 2)], "x")
-    assert titles(figures) == ["Loss", "Learning rate"]
-    loss, rate = figures
+    assert titles(figures) == ["Loss", "Learning rate", "Time per epoch"]
+    loss, rate, time = figures
     assert trainings_text([Training(1, found, 2)]) == (
         "Seed 1: 3 epochs, best (ring) epoch 2, validation loss 2.500."
     )
     assert {"training", "validation", "epoch", "loss (nats per token)"} <= set(texts(loss))
     assert "learning rate" in texts(rate)
+    assert {"epoch", "time (s)"} <= set(texts(time))
     without = learning_figures("Small", [Training(1, found, None)], "x")[0]
     assert len(loss.svg) > len(without.svg), "the ring"
     assert trainings_text([Training(1, found, None)]) == "Seed 1: 3 epochs."
@@ -96,7 +98,7 @@ def test_seeds_share_a_figure_with_their_mean_as_far_as_all_went() -> None:
 def test_scores_of_validation_have_a_picture_of_their_own() -> None:
     found = history(validation_loss=[3, 2, 2], validation_cider=[0.1, 0.4, 0.3])
     figures = learning_figures("Small", [Training(1, found, 2)], "x")
-    assert titles(figures) == ["Loss", "Validation scores", "Learning rate"]
+    assert titles(figures) == ["Loss", "Validation scores", "Learning rate", "Time per epoch"]
     assert "CIDEr" in texts(figures[1]) and "SPIDEr" not in texts(figures[1])
     both = replace(found, validation_spider=[0.1, 0.2, NAN])
     assert "SPIDEr" in texts(learning_figures("Small", [Training(1, both, 2)], "x")[1])
@@ -114,6 +116,7 @@ def test_reinforcement_shows_its_reward_and_keeps_losses_apart() -> None:
         "Validation loss",
         "Loss of reinforcement",
         "Learning rate",
+        "Time per epoch",
     ]
     assert "training" not in texts(figures[2])
     assert "loss weighted by rewards" in texts(figures[3])

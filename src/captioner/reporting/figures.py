@@ -75,7 +75,7 @@ def spider_figure(bars: Sequence[Bar], identifier: str) -> Figure:
             axes.annotate(
                 f"{bar.value:.3f}", (end, row), (5, 0), textcoords="offset points", va="center"
             )
-        axes.set_yticks(rows, [_shortened(bar.label) for bar in bars])
+        axes.set_yticks(rows, [shortened(bar.label) for bar in bars])
         axes.set_ylim(len(bars) - 0.5, -0.5)
         axes.set_xlim(0, end_of_axis * 1.15)
         axes.grid(visible=False, axis="y")
@@ -193,5 +193,6 @@ def frequency_figure(counts: Mapping[str, Sequence[int]], identifier: str) -> Fi
     return Figure(draw(plot, identifier, f"{title}. {told}.", (5.0, 3.0)), f"{told}.")
 
 
-def _shortened(label: str, longest: int = 36) -> str:
+def shortened(label: str, longest: int = 36) -> str:
+    """Cut a label to what a picture has room for."""
     return label if len(label) <= longest else label[: longest - 1] + "…"

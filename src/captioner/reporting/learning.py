@@ -102,6 +102,7 @@ SCORES = Panel(
     ],
 )
 RATE = Panel("rate", "Learning rate", "learning rate", [Curve("learning_rate", "", INK)])
+TIME = Panel("time", "Time per epoch", "time (s)", [Curve("seconds", "", SERIES[4])])
 SUPERVISED = (
     Panel(
         "loss",
@@ -112,6 +113,7 @@ SUPERVISED = (
     ),
     SCORES,
     RATE,
+    TIME,
 )
 # The loss of reinforcement is a sum weighted by rewards: not on the scale of the validation's.
 REINFORCED = (
@@ -126,6 +128,7 @@ REINFORCED = (
         from_zero=False,
     ),
     RATE,
+    TIME,
 )
 AT_BEST = {  # columns that are told, and ringed in the pictures, at the epoch that was kept
     "validation_loss": "Validation loss there",
@@ -181,7 +184,7 @@ def learned(
 
 
 def learning_figures(title: str, trainings: Sequence[Training], identifier: str) -> list[Figure]:
-    """Draw what a system's histories hold: losses, scores, rewards, learning rate.
+    """Draw what a system's histories hold: losses, scores, rewards, learning rate, time.
 
     Seeds share the colour of their curve; with several, the bold line is their mean.
     """

@@ -1,0 +1,107 @@
+"""The graph of rules: read from jobs, reduced, laid out without overlaps and drawn."""
+
+import json
+import re
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+
+from captioner.reporting.rule_graph import (
+    NODE_WIDTH,
+    PASSING_WIDTH,
+    RuleGraph,
+    lay_out,
+    reduced,
+    rule_graph,
+)
+from captioner.reporting.rule_graph_figure import rule_graph_figure
+
+GRAPH = RuleGraph(
+    {"fetch": 1, "tools": 1, "tables": 2, "features": 4, "train": 1, "score": 2, "report": 1200},
+    [
+        ("fetch", "features"),
+        ("fetch", "tables"),
+        ("features", "train"),
+        ("tables", "features"),
+        ("tables", "train"),
+        ("tables", "score"),
+        ("train", "score"),
+        ("tools", "score"),
+        ("score", "report"),
+        ("tables", "report"),
+    ],
+)
+
+
+class Job(SimpleNamespace):
+    """A job as Snakemake's graph has it, for what is read of it."""
+
+    def __init__(self, rule: str):
+        super().__init__(rule=SimpleNamespace(name=rule))
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+def test_jobs_behind_a_rule_are_counted_and_no_others() -> None:
+    fetch, tables, other, report, sent = map(Job, ["fetch", "tables", "tables", "report", "sent"])
+    dependencies = {
+        fetch: {},
+        tables: {fetch: {"a"}},
+        other: {fetch: {"b"}},
+        report: {tables: {"c"}, fetch: {"a"}},
+        sent: {report: {"d"}, other: {"e"}},
+    }
+    found = json.loads(json.dumps(rule_graph(dependencies, "report")))
+    assert found["n_jobs"] == {"fetch": 1, "report": 1, "tables": 1}  # `other` is for `sent` alone
+    assert found["edges"] == [["fetch", "report"], ["fetch", "tables"], ["tables", "report"]]
+    assert RuleGraph.from_dict(found).before("report") == ["fetch", "tables"]
+    assert rule_graph(dependencies, "train") is None
+
+
+def test_edges_that_others_tell_are_left_out() -> None:
+    kept = reduced(GRAPH)
+    assert set(GRAPH.edges) - set(kept.edges) == {
+        ("fetch", "features"),
+        ("tables", "train"),
+        ("tables", "score"),
+        ("tables", "report"),
+    }
+    assert kept.n_jobs == GRAPH.n_jobs
+
+
+@pytest.mark.parametrize("graph", [GRAPH, reduced(GRAPH)])
+def test_rules_stand_below_what_they_use_and_nothing_overlaps(graph: RuleGraph) -> None:
+    layout = lay_out(graph)
+    for a, b in graph.edges:
+        assert layout.places[a][1] < layout.places[b][1]
+        path = layout.paths[a, b]
+        assert (path[0], path[-1]) == (layout.places[a], layout.places[b])
+        assert [layer for _, layer in path] == list(
+            range(layout.places[a][1], layout.places[b][1] + 1)
+        )
+    assert layout.places["tools"][1] == layout.places["score"][1] - 1  # no longer than it must be
+    passing = {point for path in layout.paths.values() for point in path[1:-1]}
+    stands = [(*point, NODE_WIDTH) for point in layout.places.values()]
+    stands += [(*point, PASSING_WIDTH) for point in passing]
+    for layer in range(max(layer for _, layer, _ in stands) + 1):
+        row = sorted((x, width) for x, y, width in stands if y == layer)
+        for (x0, w0), (x1, w1) in pairwise(row):
+            assert x1 - x0 >= (w0 + w1) / 2 - 1e-9
+
+
+def test_a_chain_stands_in_one_line() -> None:
+    chain = RuleGraph({"a": 1, "b": 1, "c": 1}, [("a", "b"), ("b", "c")])
+    assert {x for x, _ in lay_out(chain).places.values()} == {0.0}
+
+
+def test_the_picture_names_every_rule_and_its_jobs() -> None:
+    figure = rule_graph_figure(GRAPH, "graph")
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", figure.svg)
+    assert set(GRAPH.n_jobs) <= set(texts)
+    assert "1\u202f200 jobs" in texts and "1 job" in texts
+    assert figure.caption.startswith("The 7 rules and 1\u202f211 jobs behind this report")
