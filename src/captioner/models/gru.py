@@ -76,8 +76,9 @@ def reverse(x: Tensor, n_frames: Tensor | None = None) -> Tensor:
     """Reverse (T, B, F) in time: within each clip's `n_frames` (B,), and likewise behind them."""
     if n_frames is None:
         return x.flip(0)
-    places = n_frames - 1 - torch.arange(len(x), device=x.device)[:, None]  # (T, B)
-    places = torch.where(places < 0, places + len(x), places)
+    n_steps = x.shape[0]
+    places = n_frames - 1 - torch.arange(n_steps, device=x.device)[:, None]  # (T, B)
+    places = torch.where(places < 0, places + n_steps, places)
     return x.gather(0, places[..., None].expand_as(x))
 
 
