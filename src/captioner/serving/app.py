@@ -1,7 +1,7 @@
 """The application: the page, what the model is, and captions of a sound sent to it."""
 
+import asyncio
 import json
-import logging
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -35,8 +35,6 @@ PAGE = {
 UPLOAD = "upload"  # the file's name; without a suffix, so that only its content tells what it is
 CLIENT_GONE = 499  # nobody reads it; the number that proxies log
 
-log = logging.getLogger(__name__)
-
 
 def build_app(answerer: Answerer, limits: Limits, scratch: Path) -> Starlette:
     """Give the application; uploads lie below `scratch` as long as they are needed."""
@@ -54,6 +52,8 @@ def build_app(answerer: Answerer, limits: Limits, scratch: Path) -> Starlette:
                 )
             except (ClientDisconnect, StoppedError):
                 return Response(status_code=CLIENT_GONE)
+            except asyncio.CancelledError:  # by the server alone, and nothing else is left to do
+                return _json({"error": "The server has been ended. Start it and send again."}, 503)
         return _json(answer)
 
     async def about(_request: Request) -> Response:

@@ -39,8 +39,13 @@ def check_header(path: Path, limits: Limits) -> AudioInfo:
     try:
         info = probe(path)
     except InputError as error:
-        not_audio = isinstance(error.__cause__, soundfile.LibsndfileError)
-        raise refusal(error, path, 415 if not_audio else 422) from error
+        if isinstance(error.__cause__, soundfile.LibsndfileError):
+            raise RefusedError(
+                415,
+                f"Found what cannot be read as audio ({error.__cause__.error_string}), expected "
+                "wav, flac, ogg, mp3 or another format that libsndfile reads. Convert the sound.",
+            ) from error
+        raise refusal(error, path) from error
     if info.duration_s > limits.duration_s:
         raise RefusedError(
             422,
@@ -90,9 +95,9 @@ def check(path: Path, limits: Limits, stop: threading.Event) -> Checked:
     return Checked(info, peak < SILENCE, spectrogram)
 
 
-def refusal(error: InputError, path: Path, status: int = 422) -> RefusedError:
+def refusal(error: InputError, path: Path) -> RefusedError:
     """Tell what is wrong with an upload; where it lies here is nobody's business."""
-    return RefusedError(status, without_place(str(error), path))
+    return RefusedError(422, without_place(str(error), path))
 
 
 def without_place(text: str, path: Path) -> str:

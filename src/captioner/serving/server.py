@@ -19,9 +19,19 @@ from captioner.serving.uploads import Limits
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 MOST_CONNECTIONS = 64
-GRACE_S = 1  # for requests at Ctrl-C; a captioning ends at its next batch
+GRACE_S = 2  # for the last answers to leave
 
 log = logging.getLogger(__name__)
+
+
+class Server(uvicorn.Server):
+    """A server that ends at once: what is being captioned when Ctrl-C comes is given up."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer all requests that are open, and close."""
+        for task in list(self.server_state.tasks):
+            task.cancel()
+        await super().shutdown(sockets)
 
 
 def serve(folders: Sequence[Path], host: str, port: int, limits: Limits) -> None:
@@ -59,7 +69,7 @@ def serve(folders: Sequence[Path], host: str, port: int, limits: Limits) -> None
                 timeout_graceful_shutdown=GRACE_S,
             )
             print(f"Captions at {_url(host, listening)} (Ctrl-C ends)", flush=True)
-            uvicorn.Server(config).run(sockets=[listening])
+            Server(config).run(sockets=[listening])
 
 
 def is_local(host: str) -> bool:

@@ -20,7 +20,7 @@ async function introduce() {
   }
   const { models, max_bytes: bytes, max_s: seconds } = about;
   get("limits").textContent =
-    `wav, flac, ogg, mp3 and what this browser plays; up to ${clock(seconds)} min, ${bytes / 1e6} MB`;
+    `wav, flac, ogg, mp3 and what this browser plays; up to ${length(seconds)}, ${bytes / 1e6} MB`;
   const names = models.map((model) => model.title ?? model.family).join(" + ");
   const corpora = [...new Set(models.flatMap((model) => model.trained_on.map((part) => part.corpus)))];
   document.title = `${names}: captions for any sound`;
@@ -30,6 +30,8 @@ async function introduce() {
   get("model").hidden = false;
   if (corpora.some((corpus) => corpus.startsWith("synthetic"))) warnSynthetic(corpora);
 }
+
+const length = (s) => (s % 60 ? `${s} s` : `${s / 60} min`);
 
 function warnSynthetic(corpora) {
   const all = corpora.every((corpus) => corpus.startsWith("synthetic"));

@@ -109,13 +109,9 @@ function follow() {
   const now = player.currentTime;
   get("head").hidden = false;
   get("head").style.left = `${(100 * now) / answered.duration_s}%`;
-  // Where windows overlap, the one whose middle is nearest, as in subtitles.
-  const away = answered.windows.map(({ start_s: start, end_s: end }) =>
-    Math.abs(now - (start + end) / 2),
-  );
-  const current = away.indexOf(Math.min(...away));
   get("windows").querySelectorAll("tbody tr").forEach((row, number) => {
-    if (number === current) row.setAttribute("aria-current", "true");
+    const { start_s: start, end_s: end } = answered.windows[number];
+    if (start <= now && now < end) row.setAttribute("aria-current", "true");
     else row.removeAttribute("aria-current");
   });
   if (!player.paused) requestAnimationFrame(follow);
