@@ -298,6 +298,10 @@ def write_tree(root: Path, wavs: list[Path] | None = None, captions: Any = None)
         },
         "versions": {"python": "3.11.2", "torch": "2.15"},
         "commit": "0123456789abcdef0123456789abcdef01234567",
+        "rule_graph": {
+            "n_jobs": {"build_report": 1, "train_system": 2},
+            "edges": [["train_system", "build_report"]],
+        },
     }
 
 

@@ -125,6 +125,10 @@ class Results:
         """Give the page of the report."""
         return f"{self._folder}/report/index.html"
 
+    def run_record(self) -> str:
+        """Give the path of what a run's start records: no result, for it is written every time."""
+        return f"{self._folder}/run.json"
+
     # What the report shows.
 
     def report_content(self) -> dict[str, Any]:

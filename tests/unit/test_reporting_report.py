@@ -7,6 +7,12 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+
+from captioner.errors import InputError
+from captioner.reporting.content import ReportContent
+from captioner.reporting.report import build_report
+from captioner.reporting.scores import interval_text
+from captioner.store.shards import FeatureStore
 from reporting_tree import (
     FAULT,
     METRICS,
@@ -16,12 +22,6 @@ from reporting_tree import (
     write_listening,
     write_tree,
 )
-
-from captioner.errors import InputError
-from captioner.reporting.content import ReportContent
-from captioner.reporting.report import build_report
-from captioner.reporting.scores import interval_text
-from captioner.store.shards import FeatureStore
 
 VOID = {"meta", "link", "img", "br", "input"}
 
@@ -321,6 +321,16 @@ def test_content_without_front_ends_and_leakage_as_before(tree: Any, tmp_path: P
     assert [row[0] for row in page.table("Clips that this run did without")[1:]] == ["development"]
 
 
+def test_the_graph_of_rules_is_a_picture_and_a_table(page: Page) -> None:
+    assert page.table("Rules, and whose output each uses") == [
+        ["Rule", "Jobs", "Uses the output of"],
+        ["build_report", "1", "train_system"],
+        ["train_system", "2", "–"],
+    ]
+    (picture,) = [svg for svg in page.all("svg") if "behind this report" in str(svg["aria-label"])]
+    assert str(picture["aria-label"]).startswith("The 2 rules and 3 jobs behind this report")
+
+
 def test_learning_has_a_row_per_seed_and_pictures_with_names(page: Page) -> None:
     _, first, second = page.table("Trainings")
     best = 4 / 9 + 0.05 * 9
@@ -328,7 +338,7 @@ def test_learning_has_a_row_per_seed_and_pictures_with_names(page: Page) -> None
     assert first == expected
     assert second[4] == f"{best + 0.04:.3f}"
     drawings = page.all("svg")
-    assert len(drawings) == 1 + 2 + 3 + 2, "SPIDEr, training, data, front-ends"
+    assert len(drawings) == 1 + 3 + 3 + 2 + 2 + 1, "SPIDEr, training, data, front-ends, cost, rules"
     assert all(drawing["role"] == "img" and drawing["aria-label"] for drawing in drawings)
 
 

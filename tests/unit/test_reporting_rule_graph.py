@@ -2,7 +2,9 @@
 
 import json
 import re
+import subprocess
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -16,6 +18,7 @@ from captioner.reporting.rule_graph import (
     rule_graph,
 )
 from captioner.reporting.rule_graph_figure import rule_graph_figure
+from captioner.reporting.run_record import commit, read_run, record_run
 
 GRAPH = RuleGraph(
     {"fetch": 1, "tools": 1, "tables": 2, "features": 4, "train": 1, "score": 2, "report": 1200},
@@ -105,3 +108,32 @@ def test_the_picture_names_every_rule_and_its_jobs() -> None:
     assert set(GRAPH.n_jobs) <= set(texts)
     assert "1\u202f200 jobs" in texts and "1 job" in texts
     assert figure.caption.startswith("The 7 rules and 1\u202f211 jobs behind this report")
+
+
+def test_a_run_that_makes_a_report_records_its_commit_and_rules(tmp_path: Path) -> None:
+    path = tmp_path / "results/run.json"
+    assert read_run(path) == {}
+    train, report = Job("train_system"), Job("build_report")
+    record_run(path, tmp_path, {train: {}})
+    assert not path.exists(), "there is no report to tell"
+    record_run(path, tmp_path, {train: {}, report: {train: {"a"}}})
+    graph = {
+        "n_jobs": {"build_report": 1, "train_system": 1},
+        "edges": [["train_system", "build_report"]],
+    }
+    assert read_run(path) == {"commit": None, "rule_graph": graph}
+
+
+def test_the_commit_is_that_of_the_checkout_and_says_when_it_was_edited(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        who = ("-c", "user.name=n", "-c", "user.email=e")
+        subprocess.run(["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init")
+    (tmp_path / "a").write_text("1")
+    git("add", "a")
+    git("commit", "-m", "one")
+    clean = commit(tmp_path)
+    assert clean is not None and re.fullmatch("[0-9a-f]{12}", clean)
+    (tmp_path / "a").write_text("2")
+    assert commit(tmp_path) == f"{clean}-dirty"

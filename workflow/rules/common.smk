@@ -1,4 +1,4 @@
-"""Validated config, names of files, digests: the only rule file with functions."""
+"""Validated config, names of files, digests: the functions that rules share."""
 
 import shutil
 
@@ -14,6 +14,7 @@ from captioner.evaluation.java import SPICE_JARS
 from captioner.frozen import decided, fingerprint, freeze
 from captioner.models.registry import FAMILIES
 from captioner.plan import Plan
+from captioner.reporting.run_record import record_run
 from captioner.results import Results
 from captioner.submission.names import EXTENSIONS
 from captioner.submission.sent import Submission
@@ -46,6 +47,7 @@ onstart:
         raise WorkflowError(str(error)) from None
     source.PACKAGE = copy / "src/captioner"
     os.environ.update(PYTHONPATH=str(copy / "src"))
+    record_run(Path(RESULTS.run_record()), ROOT, workflow.dag.dependencies)
 
 
 onsuccess:
@@ -67,14 +69,6 @@ if config["gpus"] and "gpu" in workflow.global_resources and workflow.is_main_pr
             f"(profiles/default): add `--resources gpu={config['gpus']}`"
         )
 
-
-def for_any_corpus(path):
-    """The pattern of a path `results/CORPUS/...` of the scored corpus."""
-    folder, _, rest = path.split("/", 2)
-    return f"{folder}/{{corpus}}/{rest}"
-
-
-SENT_PACKAGE = for_any_corpus(SUBMISSION.package_path)
 HELD_OUT = [split for split in SPLITS if split != "development"]  # no other corpus may hold them
 
 
@@ -283,6 +277,12 @@ def scorable_captions(wildcards):
             "that were learned from means nothing"
         )
     return RESULTS.captions_of(run, wildcards.split)
+
+
+def for_any_corpus(path):
+    """The pattern of a path `results/CORPUS/...` of the scored corpus."""
+    folder, _, rest = path.split("/", 2)
+    return f"{folder}/{{corpus}}/{rest}"
 
 
 def sent_file(kind):

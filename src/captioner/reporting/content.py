@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from captioner.reporting.rule_graph import RuleGraph
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -122,6 +124,7 @@ class ReportContent:
     benchmarks: Mapping[str, Sequence[Path]] = field(default_factory=dict)  # TSVs by rule
     versions: Mapping[str, str] = field(default_factory=dict)  # of the software, by name
     commit: str | None = None  # of the project's code
+    rule_graph: RuleGraph | None = None  # what the report was made by
     listening: ListeningFiles = ListeningFiles("none", ())
 
     @classmethod
@@ -151,6 +154,8 @@ class ReportContent:
             parts["frontends"] = {
                 name: FrontEndFiles.from_dict(files) for name, files in given["frontends"].items()
             }
+        if given.get("rule_graph"):
+            parts["rule_graph"] = RuleGraph.from_dict(given["rule_graph"])
         if "benchmarks" in given:
             parts["benchmarks"] = {
                 rule: [Path(path) for path in paths] for rule, paths in given["benchmarks"].items()

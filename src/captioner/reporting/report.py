@@ -14,6 +14,7 @@ from captioner.job import atomic_path
 from captioner.reporting import data, loading
 from captioner.reporting.content import ReportContent, system_titles
 from captioner.reporting.cost import sizes, speeds
+from captioner.reporting.cost_figures import cost_figures
 from captioner.reporting.data import Tables
 from captioner.reporting.figures import Bar, Figure, spider_figure
 from captioner.reporting.learning import (
@@ -26,6 +27,7 @@ from captioner.reporting.listening import read_listening, write_listening
 from captioner.reporting.loading import METRICS
 from captioner.reporting.media import DYNAMIC_RANGE_DB, SPECTROGRAM
 from captioner.reporting.provenance import describe
+from captioner.reporting.rule_graph_figure import rule_graph_figure
 from captioner.reporting.scores import (
     FluencyColumn,
     ScoreRow,
@@ -47,6 +49,7 @@ from captioner.reporting.tables import (
     split_row,
 )
 from captioner.reporting.words import read_words
+from captioner.reporting.words_figure import words_figure
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
         name: loading.read_vocabulary(path) for name, path in content.vocabularies.items()
     }
     scored = [_scored(content, split) for split in content.scored_splits]
+    costs = loading.read_costs(content.benchmarks)
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         heard = content.scored_splits[-1] if content.scored_splits else None
@@ -94,6 +98,8 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
             listening = read_listening(content, heard, clips, annotations, stores)
             write_listening(listening, content.listening.folders, temporary, folder)
             by_frontend = data.frontend_examples(content, stores, listening)
+        words = read_words(content, heard) if heard else []
+        graph = content.rule_graph
         page = _environment().get_template("page.html")
         html = page.render(
             content=content,
@@ -103,7 +109,8 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
             at_best=at_best_columns(trainings),
             learned=learned(system_titles(content.systems), trainings),
             heard=heard,
-            words=read_words(content, heard) if heard else [],
+            words=words,
+            words_figure=words_figure(words, "words-shares") if words else None,
             dcase=DCASE_SPLITS,
             listening=listening,
             spectrogram=SPECTROGRAM,
@@ -116,10 +123,12 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
             checks={s: loading.read_checks(f.checks) for s, f in content.splits.items()},
             vocabularies=vocabularies,
             coverage=data.coverage(vocabularies, tables),
-            costs=loading.read_costs(content.benchmarks),
+            costs=costs,
+            cost_figures=cost_figures(costs, "cost"),
             sizes=sizes(content, models, trainings),
             speeds=speeds(content, {s: [c.duration_s for c in t.clips] for s, t in tables.items()}),
             described=describe(content, models),
+            rule_graph_figure=rule_graph_figure(graph, "rules") if graph else None,
             config=_yaml(content.config),
         )
         (temporary / "index.html").write_text(html, encoding="utf-8")
