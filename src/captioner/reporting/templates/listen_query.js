@@ -32,7 +32,7 @@ function parseQuery(query, places, wholeWords) {
     const place = places.includes(before?.toLowerCase()) ? before.toLowerCase() : "anywhere";
     const other = before && place === "anywhere" ? `${before}:` : ""; // a colon like any other
     const text = (other + (quoted ?? bare)).trim();
-    if (text) {
+    if (text && text !== "-") { // a word is about to follow
       const exact = wholeWords || quoted !== undefined;
       terms.push({ place, negated: minus === "-", source: wordPattern(text, exact) });
     }
