@@ -1,8 +1,14 @@
-"""A server without a socket: the guarded application around a small model."""
+"""A server without a socket: the guarded application around a small model; and a real one."""
 
 import asyncio
 import io
 import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
 
 import httpx
 import numpy as np
@@ -17,6 +23,7 @@ from captioner.serving.uploads import Limits
 from captioner.settings import read_yaml
 from small_models import FRONTEND, small_model
 
+START_S = 90  # the cores may be busy with something else
 ADDRESS = "http://127.0.0.1:8000"
 LIMITS = Limits(n_bytes=2_000_000, duration_s=60.0)
 
@@ -127,3 +134,28 @@ def body(content, *, more=False):
 
 async def forever():
     await asyncio.Event().wait()
+
+
+@contextmanager
+def running(model, scratch, *options):
+    """Run the command on a free port; give the process and the port."""
+    scratch.mkdir(exist_ok=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "captioner.cli", "serve", "--model", model, "--port", "0", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(scratch)},
+    )
+    watchdog = threading.Timer(START_S, process.kill)
+    watchdog.start()
+    try:
+        said = process.stdout.readline()
+        watchdog.cancel()
+        found = re.fullmatch(r"Captions at http://127\.0\.0\.1:(\d+)/ \(Ctrl-C ends\)\n", said)
+        assert found, said + process.stderr.read()
+        yield process, int(found[1])
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.communicate()

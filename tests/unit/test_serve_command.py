@@ -2,53 +2,27 @@
 
 import http.client
 import json
-import os
-import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import pytest
 
 from captioner.cli import main
 from captioner.serving import server as serving_server
 from captioner.serving.server import is_local
-from serving import save_small_model, sound
+from serving import running, save_small_model, sound
 
-START_S, END_S = 90, 30  # the cores may be busy with something else
+END_S = 30  # the cores may be busy with something else
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory, repository):
     return save_small_model(tmp_path_factory.mktemp("serve") / "model", repository)
-
-
-@contextmanager
-def running(model, scratch, *options):
-    """Run the command on a free port; give the process and the port."""
-    scratch.mkdir(exist_ok=True)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "captioner.cli", "serve", "--model", model, "--port", "0", *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "TMPDIR": str(scratch)},
-    )
-    watchdog = threading.Timer(START_S, process.kill)
-    watchdog.start()
-    try:
-        said = process.stdout.readline()
-        found = re.fullmatch(r"Captions at http://127\.0\.0\.1:(\d+)/ \(Ctrl-C ends\)\n", said)
-        assert found, said + process.stderr.read()
-        yield process, int(found[1])
-    finally:
-        watchdog.cancel()
-        process.kill()
-        process.communicate()
 
 
 def ask(port, method, address, content=None, **headers):

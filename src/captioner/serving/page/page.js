@@ -51,7 +51,7 @@ function facts(model) {
     ([name, settings]) => `${name} (${settings.kind}, ${settings.sample_rate_hz / 1000} kHz)`,
   );
   const parts = model.trained_on.map((part) => {
-    const splits = part.split ?? part.splits.join(", ");
+    const splits = part.split ?? part.splits?.join(", ") ?? "all";
     const clips = part.n_clips ? `, ${part.n_clips.toLocaleString("en")} clips` : "";
     const licences = Object.entries(part.licences ?? {}).map(([name, n]) => `${name} (${n})`);
     return `${part.corpus}, ${splits}${clips}${licences.length ? `: ${licences.join(", ")}` : ""}`;
