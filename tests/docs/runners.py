@@ -1,18 +1,21 @@
 """How the commands of the pages are run: one function per program.
 
-A new program, or a command of ours that needs more, gets a function here: `@runs("curl")`,
-`@runs("captioner serve")`. The longest name that a command begins with is taken.
+A new program, or a command of ours that needs more, gets a function here: `@runs("wget")`,
+`@runs("captioner export")`. The longest name that a command begins with is taken.
 """
 
+import json
 import re
 import shlex
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import redirect_stderr
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
 from functools import partial
 from io import StringIO
 from pathlib import Path
+from urllib.request import urlopen
 
 from world import World
 
@@ -78,6 +81,42 @@ def _score(words: list[str], world: World) -> None:
         assert re.search("Install the extra: .*semantic|echecker.ckpt", told.getvalue()), (
             told.getvalue()
         )
+
+
+@contextmanager
+def _serving(words: list[str]) -> Iterator[str]:
+    """Run `captioner serve` on a free port until Ctrl-C; give its address."""
+    command = [sys.executable, "-m", "captioner.cli", "serve", *words, "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            said = re.search(r"http://\S+/", process.stdout.readline())
+            assert said
+            yield said[0]
+        finally:
+            process.send_signal(signal.SIGINT)
+    assert process.returncode == 128 + signal.SIGINT
+
+
+@runs("captioner serve")
+def _serve(words: list[str], world: World) -> None:
+    """It starts and ends; of `--help` the same as of any command."""
+    if "--help" in words:
+        _main(["serve", *words], 0)
+        return
+    with _serving(words) as address, urlopen(address) as page:
+        assert page.status == 200
+
+
+@runs("curl")
+def _curl(words: list[str], world: World) -> None:
+    """A sound to a server of `model`."""
+    option, file, address = words
+    assert (option, file[0]) == ("--data-binary", "@")
+    with _serving(["--model", "model"]) as here:
+        sound = Path(file[1:]).read_bytes()
+        with urlopen(address.replace("http://127.0.0.1:8000/", here), sound) as answer:
+            assert json.load(answer)["caption"]
 
 
 @runs("find")
