@@ -1,6 +1,7 @@
 """Validated config, names of files, digests: the functions that rules share."""
 
 import shutil
+from functools import cache
 
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
@@ -98,6 +99,12 @@ def memory(mb, per_input=0):
 # Digests: what a rule's params hold so that it reruns when, and only when, its inputs change.
 
 
+@cache  # for thousands of jobs of a rule
+def digest_of(script, modules, without):
+    """Digest of the code that a script and modules run; once per graph."""
+    return source.source_digest(script, *modules, without=without)
+
+
 def source_digest(rule, output, *modules, without=lambda wildcards: ()):
     """Param `code`: digest of what `rule`'s script imports and of `modules` (names, or functions of
     the wildcards that give a list of them), less what imports of `without` alone need. With
@@ -107,7 +114,7 @@ def source_digest(rule, output, *modules, without=lambda wildcards: ()):
     def digest(wildcards):
         names = [n for m in modules for n in (m(wildcards) if callable(m) else [m])]
         script = source.PACKAGE.parents[1] / "workflow/scripts" / f"{rule}.py"
-        now = source.source_digest(script, *names, without=without(wildcards))
+        now = digest_of(script, tuple(names), tuple(without(wildcards)))
         if config["code_changes"] == "rerun":
             return f"code {now}"
         recorded = workflow.persistence.params(IOFile(output.format(**wildcards))) or []
