@@ -75,6 +75,20 @@ class Results:
         """Give the path of the analysis of words of all runs that are scored on a split."""
         return f"{self._folder}/errors/{split}.json"
 
+    def attention_of(self, run: Run) -> str | None:
+        """Give the path of where a run's words look in the clips that the report plays.
+
+        None for a system that cannot say, for other seeds than its first, and where the run has no
+        captions of these clips.
+        """
+        name, seed, decoding = run
+        lineage = self._plan.lineage
+        if name not in lineage.attentive or seed != lineage.seeds(name)[0]:
+            return None
+        if (name, self.examples) in self.unscored:
+            return None
+        return f"{self._plan.folder(name, seed)}/attention/{decoding}/{self.examples}.parquet"
+
     # What the targets ask for.
 
     def features(self) -> list[str]:
@@ -200,6 +214,7 @@ class Results:
                 if (name, split) not in self.unscored
             },
             "unscored": {split: why for (of, split), why in self.unscored.items() if of == name},
+            "attention": self.attention_of(run),
         }
 
     def _shown_config(self) -> dict[str, Any]:

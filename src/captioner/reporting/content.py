@@ -89,6 +89,7 @@ class System:
     captions: Mapping[str, Path] = field(default_factory=dict)  # CSV by split
     scores: Mapping[str, ScoreFiles] = field(default_factory=dict)  # by split
     unscored: Mapping[str, str] = field(default_factory=dict)  # split -> why it is not scored there
+    attention: Path | None = None  # Parquet: where its words look in the clips that the page plays
 
     @property
     def run_name(self) -> str:
@@ -97,13 +98,14 @@ class System:
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> "System":
-        """Make paths of the mapping's values; `model` and `history` may be absent or None."""
-        paths = {key: Path(given[key]) for key in ("model", "history") if given.get(key)}
+        """Make paths of the mapping's values; single ones may be absent or None."""
+        single = ("model", "history", "attention")
+        paths = {key: Path(given[key]) for key in single if given.get(key)}
         captions = {split: Path(path) for split, path in given.get("captions", {}).items()}
         scores = {
             split: ScoreFiles.from_dict(files) for split, files in given.get("scores", {}).items()
         }
-        rest = {key: value for key, value in given.items() if key not in ("model", "history")}
+        rest = {key: value for key, value in given.items() if key not in single}
         return cls(**{**rest, **paths, "captions": captions, "scores": scores})
 
 

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from captioner.job import atomic_path
 from captioner.reporting import data, loading
+from captioner.reporting.attention import write_attention_data
 from captioner.reporting.content import ReportContent, system_titles
 from captioner.reporting.cost import sizes, speeds
 from captioner.reporting.cost_figures import cost_figures
@@ -92,11 +93,13 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
         temporary.mkdir()
         heard = content.scored_splits[-1] if content.scored_splits else None
         stores = data.open_stores(content.frontends) if heard else {}
-        listening, by_frontend = None, []
+        listening, attending, by_frontend = None, None, []
         if heard:
             clips, annotations = tables[heard].clips, tables[heard].annotations
             listening = read_listening(content, heard, clips, annotations, stores)
             write_listening(listening, content.listening.folders, temporary, folder)
+            attention = {s.run_name: s.attention for s in content.systems if s.attention}
+            attending = write_attention_data(attention, listening, temporary)
             by_frontend = data.frontend_examples(content, stores, listening)
         words = read_words(content, heard) if heard else []
         graph = content.rule_graph
@@ -113,6 +116,7 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
             words_figure=words_figure(words, "words-shares") if words else None,
             dcase=DCASE_SPLITS,
             listening=listening,
+            attending=attending,
             spectrogram=SPECTROGRAM,
             dynamic_range_db=DYNAMIC_RANGE_DB,
             splits=[split_row(split, t.clips, t.annotations) for split, t in tables.items()],
