@@ -39,6 +39,7 @@ def run(repository, tmp_path):
                 input=SimpleNamespace(**inputs),
                 output=SimpleNamespace(**outputs),
                 params=SimpleNamespace(**parameters or {}),
+                config={"spice_cache": "shared/parses"},
             )
         )
 
@@ -54,7 +55,7 @@ def test_score_ceiling(run, tables, tmp_path):
     asked = []
 
     def score_captions(predictions, references, *, java_folder, cache_folder, threads):
-        assert (java_folder.name, cache_folder, threads) == ("java", "resources/spice-cache", 2)
+        assert (java_folder.name, cache_folder, threads) == ("java", "shared/parses", 2)
         asked.append(predictions)
         values = dict.fromkeys(METRICS, 0.1 * len(asked))
         statistics = [[1, 0, 0, 0, 2, 1, 0, 0, 2, 2]], [[2.0, 2.0, *[0.0] * 21]]

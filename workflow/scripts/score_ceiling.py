@@ -14,7 +14,7 @@ def main(snakemake):
     score = partial(
         score_captions,
         java_folder=Path(snakemake.input.jars[0]).parent,
-        cache_folder="resources/spice-cache",  # the parses of references serve candidates too
+        cache_folder=snakemake.config["spice_cache"],  # parses of references serve candidates too
         threads=max(2, snakemake.threads),  # one alone doubles SPICE's processor time
     )
     references = read_split_references(snakemake.input.annotations, snakemake.input.clips)

@@ -16,7 +16,7 @@ def main(snakemake):
         read_predictions(snakemake.input.captions),
         read_split_references(snakemake.input.annotations, snakemake.input.clips),
         java_folder=Path(snakemake.input.jars[0]).parent,
-        cache_folder="resources/spice-cache",  # shared by all runs, and kept
+        cache_folder=snakemake.config["spice_cache"],  # shared by all runs, and kept
         allow_empty=True,
         threads=max(2, snakemake.threads),  # one alone doubles SPICE's processor time
         models=SemanticModels(**semantic) if semantic else None,

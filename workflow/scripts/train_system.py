@@ -33,7 +33,8 @@ def main(snakemake):
         resume=snakemake.config["resume"],
         tensorboard=model.parent / "tensorboard" if snakemake.config["tensorboard"] else None,
         java_folder=Path(given.jars[0]).parent if given.jars else None,
-        cache_folder="resources/spice-cache",
+        cache_folder=snakemake.config["spice_cache"],
+        scratch=snakemake.config["scratch"],
     )
 
 

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 from captioner.corpus.tables import read_usable_annotations
 from captioner.errors import InputError
 from captioner.store.shards import FeatureStore
+from captioner.store.staging import stage
 from captioner.text.vocabulary import Vocabulary
 
 Pairs = np.ndarray  # (n, 2) int64: index of the clip, index of the caption within the clip
@@ -39,6 +40,11 @@ class Source:
     def from_dict(cls, settings: Mapping[str, Any]) -> "Source":
         """Take the fields from a mapping."""
         return cls(**settings)
+
+    def staged(self, scratch: str) -> "Source":
+        """Give this source with its features copied to a folder of this machine."""
+        shards = {frontend: stage(paths, scratch) for frontend, paths in self.shards.items()}
+        return replace(self, shards=shards)
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ def train_system(
     tensorboard: str | Path | None = None,
     java_folder: str | Path | None = None,
     cache_folder: str | Path | None = None,
+    scratch: str | None = None,
 ) -> None:
     """Train, and write the model folder (the best epoch's weights) and the history.
 
@@ -75,6 +76,7 @@ def train_system(
         tensorboard: folder of event files, written after every epoch.
         java_folder: SPICE's jars, for a training that monitors SPIDEr.
         cache_folder: parses of captions that SPICE keeps.
+        scratch: folder that the features are copied to before they are read in every epoch.
 
     Raises:
         InputError: a clip without features, a word outside the vocabulary where it was counted on
@@ -89,6 +91,9 @@ def train_system(
         frontend: merge_all(map(Statistics.load, paths)) for frontend, paths in statistics.items()
     }
     counted_on = {(of["corpus"], split) for of in words.corpora for split in of["splits"]}
+    if scratch is not None:
+        sources = [source.staged(scratch) for source in sources]
+        validation = validation and validation.staged(scratch)
     parts = [
         load_source(
             source,
