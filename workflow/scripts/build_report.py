@@ -17,7 +17,8 @@ def main(snakemake):
     benchmarks = {}
     for folder in snakemake.params.benchmarks:
         for path in sorted(Path(folder).rglob("*.tsv")):
-            benchmarks.setdefault(path.relative_to(folder).parts[0], []).append(str(path))
+            rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
+            benchmarks.setdefault(rule, []).append(str(path))
     versions = {"python": python_version(), **{name: version(name) for name in SHOWN}}
     content = ReportContent.from_dict(
         {

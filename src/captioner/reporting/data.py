@@ -14,6 +14,7 @@ from captioner.reporting.heard import HeardClip, Sound, read_sound, top_tags
 from captioner.reporting.heard_figure import heard_figure
 from captioner.reporting.listening import Listening
 from captioner.reporting.loading import read_leakage
+from captioner.reporting.tables import settings_text
 from captioner.store.shards import FeatureStore
 from captioner.text.normalisation import tokenize
 
@@ -183,7 +184,7 @@ def frontend_examples(
     return [
         FrontEndExample(
             name=name,
-            settings=_settings_text(content.frontends[name].settings),
+            settings=settings_text(content.frontends[name].settings),
             clip=clip,
             played=listening.can_be_heard(chosen),
             figure=heard_figure(
@@ -213,9 +214,3 @@ def _read(clip: Clip) -> Sound | None:
     except InputError as error:
         log.warning("No waveform in the report for this clip: %s", error)
         return None
-
-
-def _settings_text(settings: Mapping[str, Any]) -> str:
-    shown = {True: "true", False: "false"}  # as in the YAML
-    told = {k: shown[v] if isinstance(v, bool) else v for k, v in settings.items()}
-    return ", ".join(f"{key} {value}" for key, value in told.items())

@@ -15,6 +15,7 @@ from captioner.reporting.figures import Figure
 from captioner.reporting.loading import History, read_history, read_model
 from captioner.reporting.svg import INK, SERIES, draw
 
+PANEL_IN = (3.4, 2.5)  # four of them side by side
 SEED_ALPHA, SEED_WIDTH = 0.5, 1.1  # of the lines of single seeds below their mean
 
 
@@ -204,6 +205,7 @@ def learning_figures(title: str, trainings: Sequence[Training], identifier: str)
             partial(_plot, panel=panel, curves=curves, trainings=trainings),
             f"{identifier}-{panel.identifier}",
             alt,
+            PANEL_IN,
         )
         figures.append(Figure(svg, ""))
     return figures
@@ -236,9 +238,11 @@ def _plot(axes: Axes, panel: Panel, curves: Sequence[Curve], trainings: Sequence
     if any(curve.name for curve in curves):
         axes.legend()
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-    first, last = axes.get_xlim()
-    if last - first < 1:  # one epoch
-        axes.set_xlim(first - 0.5, last + 0.5)
+    known = {epoch for training in trainings for epoch in training.history.epoch}
+    if len(known) == 1:
+        (epoch,) = known
+        axes.set_xlim(epoch - 1, epoch + 1)
+        axes.set_xticks([epoch])
     axes.set_title(panel.title)
     axes.set_xlabel("epoch")
     axes.set_ylabel(panel.y_label)
@@ -276,7 +280,8 @@ def trainings_text(trainings: Sequence[Training]) -> str:
             "Rings: the epochs whose weights were kept."
         )
     (training,) = trainings
-    said = f"Seed {training.seed}: {training.n_epochs} epochs"
+    epochs = f"{training.n_epochs} epoch{'s' if training.n_epochs != 1 else ''}"
+    said = f"Seed {training.seed}: {epochs}"
     if training.best_epoch in training.history.epoch:
         said += f", best (ring) epoch {training.best_epoch}"
         if (loss := training.at_best("validation_loss")) is not None:

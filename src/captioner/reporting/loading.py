@@ -60,7 +60,7 @@ class RuleCost:
     seconds: float  # wall time, summed over the jobs
     longest_s: float
     cpu_s: float | None  # None where it was not measured (jobs shorter than a second)
-    peak_mb: float | None  # largest resident memory of any one job
+    peak_mb: float | None  # largest resident memory of any one job, in MiB
 
 
 def read_scores(path: Path) -> Scores:
@@ -158,8 +158,8 @@ def _read_benchmark(path: Path) -> list[dict[str, str]]:
 
 
 def _measured(cell: str) -> float | None:
-    """Snakemake writes "-" or "NA" for what a job was too short to measure."""
-    return None if cell in ("-", "NA", "") else float(cell)
+    """Snakemake writes "-", "NA" or zero for what a job was too short to measure."""
+    return None if cell in ("-", "NA", "") else float(cell) or None
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -47,6 +47,7 @@ from captioner.reporting.tables import (
     p_text,
     phrase,
     rate_text,
+    settings_text,
     split_row,
 )
 from captioner.reporting.words import read_words
@@ -158,6 +159,7 @@ def _environment() -> Environment:
         phrase=phrase,
         licence=licence_text,
         interval=interval_text,
+        settings=settings_text,
     )
     return environment
 

@@ -8,7 +8,7 @@ from captioner.reporting.content import Group, ReportContent, system_titles
 from captioner.reporting.loading import METRICS, Scores, read_scores
 from captioner.reporting.published import published_systems
 
-PEOPLE = "People, one reference against the others"
+PEOPLE, PEOPLE_PARTS = "People", "one reference against the others"
 CONFIDENCE_PERCENT = f"{100 * CONFIDENCE:g} %"
 
 
@@ -55,7 +55,7 @@ class ScoreRow:
         intervals: of each score: over seeds where there are several, otherwise over clips.
         best: metrics in which no other row of this run is higher.
         note: why there are no scores.
-        parts: of what an ensemble consists.
+        parts: of what an ensemble consists; how people are scored.
         source: where published scores stand.
     """
 
@@ -90,6 +90,11 @@ class ScoreRow:
             for seed, scores in self.per_seed.items()
             if scores.empty_predictions
         }
+
+    @property
+    def is_best(self) -> bool:
+        """Whether no other row of this run has a higher SPIDEr."""
+        return "spider" in self.best
 
     @property
     def n_empty(self) -> int:
@@ -135,6 +140,7 @@ def score_rows(content: ReportContent, split: str) -> list[ScoreRow]:
                 people.metrics,
                 people.intervals,
                 per_seed={0: people},
+                parts=PEOPLE_PARTS,
             )
         )
     return rows + [

@@ -15,7 +15,7 @@ INK, RULE, PAGE = "#1b1f24", "#d4d8de", "#fbfbfa"
 # Wong's colour-blind-safe palette (Nature Methods 8:441, 2011), the strong colours first.
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 
-LARGEST_PX_PER_INCH = 125  # beyond it, the letters are larger than those of the page
+LARGEST_PX_PER_INCH = 105  # beyond it, the letters are larger than those of the page
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be searched and read aloud

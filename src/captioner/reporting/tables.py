@@ -95,6 +95,17 @@ def source_text(source: Mapping[str, Any]) -> str:
     return ", ".join(said)
 
 
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """Write plain settings as the YAML has them, empty lists left out: `kind logmel, n_mels 64`."""
+    words = {True: "true", False: "false", None: "null"}
+    told = {
+        key: words[value] if isinstance(value, bool | None) else phrase(value)
+        for key, value in settings.items()
+        if value != []
+    }
+    return ", ".join(f"{key} {value}" for key, value in told.items())
+
+
 def phrase(value: Any) -> str:
     """Write a small mapping or list as words: `clotho-v2.1, development`."""
     if isinstance(value, Mapping):

@@ -44,13 +44,15 @@ def words_figure(words: Sequence[Words], identifier: str) -> Figure:
         axes.tick_params(axis="y", length=0, colors=INK)
         axes.spines["left"].set_visible(False)
         axes.set_xlabel("share of the words (%)")
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, columnspacing=1.2)
+        axes.legend(
+            loc="lower right", bbox_to_anchor=(1, 1), ncols=4, columnspacing=0.9, handlelength=1
+        )
 
     listed = "; ".join(
         f"{found.label}: {', '.join(_told(found, part) for part in MARKS)}" for found in words
     )
     alt = f"Shares of nouns and verbs that are right and found. {listed}."
-    svg = draw(plot, identifier, alt, (7.2, 0.9 + 0.34 * len(words)))
+    svg = draw(plot, identifier, alt, (5.6, 0.9 + 0.32 * len(words)))
     return Figure(svg, "Right and found as in the table: further to the right is better.")
 
 
