@@ -14,6 +14,7 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/frozen.smk"
 include: RULES / "common.smk"
+include: RULES / "slurm.smk"
 include: RULES / "synthetic.smk"
 include: RULES / "download.smk"
 include: RULES / "corpus.smk"

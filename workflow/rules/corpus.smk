@@ -72,6 +72,8 @@ rule tabulate_clips:
         "results/{corpus}/logs/tabulate_clips/{split}.log",
     benchmark:
         "results/{corpus}/benchmarks/tabulate_clips/{split}.tsv"
+    group:
+        "tables"
     conda:
         "../../envs/captioner.yaml"
     threads: 1
@@ -99,6 +101,8 @@ rule tabulate_annotations:
         "results/{corpus}/logs/tabulate_annotations/{split}.log",
     benchmark:
         "results/{corpus}/benchmarks/tabulate_annotations/{split}.tsv"
+    group:
+        "tables"
     conda:
         "../../envs/captioner.yaml"
     threads: 1
@@ -131,6 +135,8 @@ rule check_split:
         "results/{corpus}/logs/check_split/{split}.log",
     benchmark:
         "results/{corpus}/benchmarks/check_split/{split}.tsv"
+    group:
+        "tables"
     conda:
         "../../envs/captioner.yaml"
     threads: 1

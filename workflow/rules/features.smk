@@ -12,6 +12,8 @@ rule extract_features:
         "results/{corpus}/logs/extract_features/{frontend}.{split}.{shard}.log",
     benchmark:
         "results/{corpus}/benchmarks/extract_features/{frontend}.{split}.{shard}.tsv"
+    group:
+        lambda wildcards: None if PLAN.weights(wildcards.frontend) else "features"
     conda:
         "../../envs/captioner.yaml"
     # One process per core beats threads for log-mels: the transform is bound by memory.

@@ -16,6 +16,8 @@ rule build_vocabulary:
         "results/{corpus}/logs/build_vocabulary/{vocabulary}.log",
     benchmark:
         "results/{corpus}/benchmarks/build_vocabulary/{vocabulary}.tsv"
+    group:
+        "tables"
     conda:
         "../../envs/captioner.yaml"
     threads: 1
