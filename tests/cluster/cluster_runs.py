@@ -1,0 +1,62 @@
+"""Runs of Snakemake on a throwaway SLURM."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from local_slurm import LocalSlurm
+
+from tiny import CONFIG, Project
+
+TIMEOUT_S = 600
+ONE_SYSTEM = {**CONFIG, "systems": CONFIG["systems"][:1]}
+
+
+@dataclass
+class ClusterRun:
+    """A run of Snakemake that submits to a cluster; its log grows in a file."""
+
+    cluster: LocalSlurm
+    project: Project
+    arguments: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._log = self.project.folder / "run.log"
+        profile = ["--workflow-profile", str(self.project.clone / "profiles/slurm")]
+        polling = ["--slurm-init-seconds-before-status-checks", "2"]
+        with self._log.open("w") as output:
+            self.process = subprocess.Popen(
+                self.project.command(*self.arguments, *profile, *polling),
+                cwd=self.project.folder,
+                env={**self.cluster.environment, "OMP_NUM_THREADS": "1"},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def log(self) -> str:
+        """What Snakemake has said so far."""
+        return self._log.read_text(encoding="utf-8")
+
+    def wait_for(self, is_there: Callable[[], object]) -> None:
+        """Wait until something is the case, which must be before the run ends."""
+        end = time.monotonic() + TIMEOUT_S
+        while not is_there():
+            if self.process.poll() is not None or time.monotonic() > end:
+                pytest.fail(f"not seen in this run:\n{self.log[-6000:]}")
+            time.sleep(0.3)
+
+    def finish(self) -> int:
+        """Wait for the end; give the exit code."""
+        try:
+            return self.process.wait(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            pytest.fail(f"this run does not end:\n{self.log[-6000:]}")
+
+    def running(self, rule: str) -> list[str]:
+        """Give the jobs of a rule that are running now."""
+        found = self.cluster.jobs().items()
+        return [job for job, (state, what) in found if state == "RUNNING" and rule in what]
