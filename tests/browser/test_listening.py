@@ -4,6 +4,7 @@ import json
 import random
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from captioner.reporting.listening import DATA_FILE
+from captioner.reporting.content import ReportContent
+from captioner.reporting.data import Tables
+from captioner.reporting.listening import DATA_FILE, Listening, read_listening
 from captioner.reporting.listening import write_listening as write_data
 from captioner.reporting.report import build_report
 from listening_pages import METRICS, many_clips
@@ -56,16 +59,31 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {**content, "root": str(root), "names": names}
 
 
-def build(tree: dict[str, Any], name: str, **changes: Any) -> Path:
-    folder = Path(tree["root"]) / name
-    content = {k: v for k, v in tree.items() if k not in ("root", "names")}
-    build_report({**content, **changes}, folder)
+@pytest.fixture(scope="module")
+def report(tree: dict[str, Any]) -> Path:
+    folder = Path(tree["root"]) / "report"
+    build_report({k: v for k, v in tree.items() if k not in ("root", "names")}, folder)
     return folder
 
 
-@pytest.fixture(scope="module")
-def report(tree: dict[str, Any]) -> Path:
-    return build(tree, "report")
+def with_data(report: Path, folder: Path, listening: Listening, media: list[Path]) -> Path:
+    """Give the page of a report beside other data."""
+    folder.mkdir(exist_ok=True)
+    write_data(listening, media, folder, folder)
+    page = (report / "index.html").read_text(encoding="utf-8")
+    (folder / "index.html").write_text(page, encoding="utf-8")
+    return folder / "index.html"
+
+
+def listening_of(tree: dict[str, Any], audio: str, folder: Path) -> tuple[Listening, list[Path]]:
+    """Prepare the clips of the tree once more."""
+    files = write_listening(folder, tree["splits"]["evaluation"]["clips"], audio)
+    given = {k: v for k, v in tree.items() if k not in ("root", "names")}
+    content = ReportContent.from_dict({**given, "listening": files})
+    tables = Tables.read(content.splits["evaluation"])
+    clips, annotations = tables.clips, tables.annotations
+    found = read_listening(content, "evaluation", clips, annotations, {})
+    return found, list(content.listening.folders)
 
 
 @pytest.fixture(scope="module")
@@ -129,9 +147,7 @@ def test_audio_plays_and_the_picture_follows(page) -> None:
     box = card.locator(".spectrogram").bounding_box()
     card.locator(".spectrogram").click(position={"x": 0.5 * box["width"], "y": 20})
     page.wait_for_function("document.querySelector('#clips audio').currentTime >= 0.75")
-    assert [float(t) for t in card.locator(".axis span").all_text_contents()[:-1]] == [
-        *(0, 0.5, 1, 1.5),
-    ]
+    assert card.locator(".axis span").all_text_contents() == ["0", "0.5", "1", "1.5 s"]
 
 
 def test_one_clip_plays_at_a_time_and_none_that_is_out_of_sight(page) -> None:
@@ -371,45 +387,37 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(new_page, report, tmp_path,
     page.screenshot(path=tmp_path / f"phone-{scheme}.png")
 
 
-def test_the_original_files_play(tree, new_page) -> None:
+def test_the_original_files_play(tree, report, new_page) -> None:
     root = Path(tree["root"])
-    clips = tree["splits"]["evaluation"]["clips"]
-    listening = write_listening(root / "original", clips, "original")
-    folder = build(tree, "original report", listening=listening, frontends={})
+    path = with_data(report, root / "linked", *listening_of(tree, "original", root / "original"))
     page = new_page(root)
-    page.goto((folder / "index.html").as_uri())
+    page.goto(path.as_uri())
     for name in ODD:
         page.evaluate("(name) => { location.hash = '#clip=' + encodeURIComponent(name); }", name)
         page.locator("article.chosen h3").get_by_text(name, exact=True).wait_for()
         page.locator("article.chosen audio").evaluate("(player) => player.play()")
 
 
-def test_clips_without_sound_say_so(tree, new_page) -> None:
+def test_clips_without_sound_say_so(tree, report, new_page) -> None:
     root = Path(tree["root"])
-    clips = tree["splits"]["evaluation"]["clips"]
-    listening = write_listening(root / "silent", clips, "none")
-    problems = Path(listening["folders"][0]) / "problems.json"
-    problems.write_text(json.dumps({ODD[0]: "it is <b>damaged</b>"}), encoding="utf-8")
-    folder = build(tree, "silent report", listening=listening, frontends={})
-    page = new_page(folder)
-    page.goto((folder / "index.html").as_uri() + "#clip=" + quote(ODD[0]))
-    assert "No audio: it is <b>damaged</b>" in page.locator("article.chosen").inner_text()
+    listening, media = listening_of(tree, "none", root / "silent")
+    listening = replace(listening, problems={ODD[0]: "it is <b>damaged</b>"})
+    path = with_data(report, root / "unheard", listening, media)
+    page = new_page(path.parent)
+    page.goto(path.as_uri() + "#clip=" + quote(ODD[0]))
+    assert "No audio: it is <b>damaged</b>" in page.locator("article.chosen").text_content()
     assert page.locator("#clips img").count() == PAGE - 1
     assert not page.locator("#clips audio").count()
 
 
 def test_clothos_size_keeps_the_page_small(report, new_page, tmp_path) -> None:
     """1,045 clips and 5 systems: 20 cards at a time; the times are printed, not judged."""
-    page_html = (report / "index.html").read_text(encoding="utf-8")
-    (tmp_path / "index.html").write_text(page_html, encoding="utf-8")
     big = many_clips(1045, 5, random.Random(2))
-    big = type(big)(
-        **{**big.__dict__, "problems": {clip.file_name: "made up" for clip in big.clips}}
-    )
-    write_data(big, [], tmp_path, tmp_path)
+    big = replace(big, problems={clip.file_name: "made up" for clip in big.clips})
+    path = with_data(report, tmp_path, big, [])
     page = new_page(tmp_path)
     start = time.perf_counter()
-    page.goto((tmp_path / "index.html").as_uri())
+    page.goto(path.as_uri())
     page.locator("#clips article").first.wait_for()
     loaded = time.perf_counter() - start
     assert page.locator("#found").inner_text() == "1045 clips"

@@ -40,8 +40,9 @@ if (typeof listening !== "undefined") {
       marks: { caption: marksOf(terms, "caption"), reference: marksOf(terms, "reference") },
       ordered: (i) => {
         if (!byScore() || value(i) === null) return null;
+        const name = (!isDifference && state.of === MEAN ? "mean " : "") + data.metrics[metric];
         const text = isDifference ? `difference ${signed(value(i))}` : scoreText(value(i));
-        return element("span", { class: "ordered" }, `${data.metrics[metric]} ${text}`);
+        return element("span", { class: "ordered" }, `${name} ${text}`);
       },
     };
     pausePlayers();

@@ -30,8 +30,8 @@ function makeCard(data, i, view) {
         { class: "references" },
         ...clips.references[i].map((text) => element("li", {}, ...marked(text, view.marks.reference))),
       ),
-      makeMore(data, i, view, runs.length > shown.length),
     ),
+    makeMore(data, i, view, runs.length > shown.length),
   );
 }
 
@@ -108,7 +108,7 @@ function makeScores({ runs, metrics }, i, view) {
     element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "System"), ...headings)),
     element("tbody", {}, ...rows),
   );
-  const region = { class: "scroll", role: "region", "aria-label": "Scores of this clip", tabindex: 0 };
+  const region = { class: "scroll", role: "group", "aria-label": "Scores of this clip", tabindex: 0 };
   return element("div", region, table);
 }
 

@@ -51,8 +51,9 @@ function makeTimeAxis(duration) {
   const labels = times.map((time) =>
     element("span", { style: `left: ${(100 * time) / duration}%` }, `${Number(time.toFixed(1))}`),
   );
-  const unit = element("span", { class: "seconds" }, "s");
-  return element("div", { class: "axis", "aria-hidden": true }, ...labels, unit);
+  labels.at(-1).append(" s");
+  if (times.at(-1) > 0.93 * duration) labels.at(-1).classList.add("end");
+  return element("div", { class: "axis", "aria-hidden": true }, ...labels);
 }
 
 function connect(player, spectrogram, head, duration) {
