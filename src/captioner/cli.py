@@ -11,6 +11,7 @@ from captioner.commands import (
     caption,
     check_submission,
     compare,
+    export,
     features,
     info,
     score,
@@ -21,7 +22,7 @@ from captioner.commands.arguments import USAGE_ERROR
 from captioner.errors import InputError
 from captioner.job import exit_on_sigterm
 
-COMMANDS = (caption, serve, info, score, compare, features, split, check_submission)
+COMMANDS = (caption, serve, info, score, compare, features, split, export, check_submission)
 
 INTERRUPTED, BROKEN_PIPE = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 

@@ -1,0 +1,1 @@
+"""A trained system as ONNX graphs: from a waveform to captions without PyTorch."""
