@@ -43,7 +43,7 @@ class Results:
         # Whose clips the report plays: the last split that a system is scored on.
         scored = [split for split in plan.splits if split in self.score_splits]
         some = [s for s in scored if any((name, s) not in self.unscored for name in plan.systems)]
-        self.examples = (some or scored)[-1]
+        self.heard = (some or scored)[-1]
         # Trivial systems have seed 0 and the decoding `none`.
         self.runs: list[Run] = [
             Run(name, seed, decoding)
@@ -85,9 +85,9 @@ class Results:
         lineage = self._plan.lineage
         if name not in lineage.attentive or seed != lineage.seeds(name)[0]:
             return None
-        if (name, self.examples) in self.unscored:
+        if (name, self.heard) in self.unscored:
             return None
-        return f"{self._plan.folder(name, seed)}/attention/{decoding}/{self.examples}.parquet"
+        return f"{self._plan.folder(name, seed)}/attention/{decoding}/{self.heard}.parquet"
 
     # What the targets ask for.
 
@@ -172,21 +172,21 @@ class Results:
             "frontends": {
                 name: {
                     "settings": settings,
-                    "shards": plan.shards(plan.corpus, self.examples, name),
+                    "shards": plan.shards(plan.corpus, self.heard, name),
                 }
                 for name, settings in plan.frontends.items()
             },
             "listening": {
                 "audio": self._config["report"]["audio"],
                 "folders": [
-                    f"{self._folder}/listening/{self.examples}/{shard}"
-                    for shard in range(plan.layout.n_shards[self.examples])
+                    f"{self._folder}/listening/{self.heard}/{shard}"
+                    for shard in range(plan.layout.n_shards[self.heard])
                 ],
             },
             "leakage": plan.leaks(),
             "ceiling": self.ceiling(),
             "errors": {
-                split: self.errors_of(split) for split in [self.examples] if self.scored_runs(split)
+                split: self.errors_of(split) for split in [self.heard] if self.scored_runs(split)
             },
         }
 

@@ -96,6 +96,15 @@ def memory(mb, per_input=0):
     return megabytes
 
 
+CACHED = workflow.enable_cache  # `--cache`: outputs are shared with other checkouts
+
+
+def unless_cached(benchmark):
+    """The path of a benchmark; none where another checkout may have done the job, as Snakemake
+    demands."""
+    return "" if CACHED else benchmark
+
+
 # Digests: what a rule's params hold so that it reruns when, and only when, its inputs change.
 
 
@@ -213,7 +222,7 @@ def system_shards(split=None):
 def any_shards(wildcards):
     """Front-end -> one of its shards, which tells its settings and dims, of the wildcard's system."""
     return {
-        f: PLAN.shards(C, RESULTS.examples, f)[0] for f in SYSTEMS[wildcards.system]["frontends"]
+        f: PLAN.shards(C, RESULTS.heard, f)[0] for f in SYSTEMS[wildcards.system]["frontends"]
     }
 
 
