@@ -96,15 +96,6 @@ def memory(mb, per_input=0):
     return megabytes
 
 
-CACHED = workflow.enable_cache  # `--cache`: outputs are shared with other checkouts
-
-
-def unless_cached(benchmark):
-    """The path of a benchmark; none where another checkout may have done the job, as Snakemake
-    demands."""
-    return "" if CACHED else benchmark
-
-
 # Digests: what a rule's params hold so that it reruns when, and only when, its inputs change.
 
 

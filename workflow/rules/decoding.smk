@@ -7,17 +7,7 @@ rule decode_split:
         clips="results/{corpus}/clips/{split}.parquet",
         features=system_shards(),
     output:
-        captions=report(
-            "results/{corpus}/systems/{system}/seed{seed}/captions/{decoding}/{split}.csv",
-            caption="../report/captions.rst",
-            category="Captions",
-            labels={
-                "system": "{system}",
-                "seed": "{seed}",
-                "decoding": "{decoding}",
-                "split": "{split}",
-            },
-        ),
+        captions="results/{corpus}/systems/{system}/seed{seed}/captions/{decoding}/{split}.csv",
         n_best="results/{corpus}/systems/{system}/seed{seed}/captions/{decoding}/{split}.parquet",
     log:
         "results/{corpus}/logs/decode_split/{system}.seed{seed}.{decoding}.{split}.log",

@@ -11,8 +11,7 @@ rule extract_features:
     log:
         "results/{corpus}/logs/extract_features/{frontend}.{split}.{shard}.log",
     benchmark:
-        unless_cached("results/{corpus}/benchmarks/extract_features/{frontend}.{split}.{shard}.tsv")
-    cache: CACHED
+        "results/{corpus}/benchmarks/extract_features/{frontend}.{split}.{shard}.tsv"
     group:
         lambda wildcards: None if PLAN.weights(wildcards.frontend) else "features"
     conda:
@@ -27,12 +26,6 @@ rule extract_features:
     params:
         frontend=lambda wildcards: FRONTENDS[wildcards.frontend],
         n_shards=lambda wildcards: PLAN.layouts[wildcards.corpus].n_shards[wildcards.split],
-        # The cache between workflows tells jobs apart by their params, not by wildcards.
-        part=lambda wildcards, output: [
-            wildcards.split,
-            wildcards.shard,
-            PLAN.layouts[wildcards.corpus].audio(wildcards.split),
-        ],
         code=source_digest(
             "extract_features",
             "results/{corpus}/features/{frontend}/{split}/{shard}.parquet",
@@ -52,8 +45,7 @@ rule compute_statistics:
     log:
         "results/{corpus}/logs/compute_statistics/{frontend}.{split}.log",
     benchmark:
-        unless_cached("results/{corpus}/benchmarks/compute_statistics/{frontend}.{split}.tsv")
-    cache: CACHED
+        "results/{corpus}/benchmarks/compute_statistics/{frontend}.{split}.tsv"
     conda:
         "../../envs/captioner.yaml"
     threads: 1
@@ -61,7 +53,6 @@ rule compute_statistics:
         mem_mb=memory(1000),
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        split=lambda wildcards, output: wildcards.split,
         code=source_digest(
             "compute_statistics",
             "results/{corpus}/features/{frontend}/statistics/{split}.json",

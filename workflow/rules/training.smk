@@ -19,12 +19,7 @@ rule train_system:
         ),
     output:
         model=directory("results/{corpus}/systems/{system}/seed{seed}/model"),
-        history=report(
-            "results/{corpus}/systems/{system}/seed{seed}/history.csv",
-            caption="../report/history.rst",
-            category="Learning",
-            labels={"system": "{system}", "seed": "{seed}"},
-        ),
+        history="results/{corpus}/systems/{system}/seed{seed}/history.csv",
     log:
         "results/{corpus}/logs/train_system/{system}.seed{seed}.log",
     benchmark:
