@@ -78,7 +78,9 @@ function makeCaptions(data, runs, i, view) {
 
 /** What opens: all scores, the other seeds, and a place per run for what else is known of it. */
 function makeMore(data, i, view, seeds) {
-  const title = seeds ? "All scores and seeds" : "All scores";
+  const parts = [seeds && "seeds", window.attention && "attention"].filter(Boolean);
+  const last = parts.length ? ` and ${parts.pop()}` : "";
+  const title = ["All scores", ...parts].join(", ") + last;
   const more = element("details", { class: "more" }, element("summary", {}, title));
   const fill = () => {
     if (!more.open || more.childElementCount > 1) return;
