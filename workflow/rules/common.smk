@@ -96,6 +96,9 @@ def memory(mb, per_input=0):
     return megabytes
 
 
+CACHED = workflow.enable_cache  # `--cache`: outputs are shared with other checkouts
+
+
 # Digests: what a rule's params hold so that it reruns when, and only when, its inputs change.
 
 
@@ -212,9 +215,7 @@ def system_shards(split=None):
 
 def any_shards(wildcards):
     """Front-end -> one of its shards, which tells its settings and dims, of the wildcard's system."""
-    return {
-        f: PLAN.shards(C, RESULTS.heard, f)[0] for f in SYSTEMS[wildcards.system]["frontends"]
-    }
+    return {f: PLAN.shards(C, RESULTS.heard, f)[0] for f in SYSTEMS[wildcards.system]["frontends"]}
 
 
 def generated_registry(wildcards):

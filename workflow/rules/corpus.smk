@@ -19,6 +19,7 @@ rule extract_archive:
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         keep=True,
+        content=lambda wildcards, output: [wildcards.key, wildcards.stem],
     message:
         "Unpack {wildcards.stem}"
     script:
@@ -32,6 +33,7 @@ use rule extract_archive as extract_archive_for_a_while with:
         key=passing("audio"),
     params:
         keep=False,
+        content=lambda wildcards, output: [wildcards.key, wildcards.stem],
 
 
 ruleorder: extract_archive_for_a_while > extract_archive

@@ -23,7 +23,10 @@ rule fetch_file:
     params:
         # Params that depend on `output` trigger no rerun: what is there under its md5 is never
         # fetched again, whichever registry names it.
-        registry=lambda wildcards, output: PLAN.registry(wildcards.key, wildcards.file),
+        registry=lambda wildcards, output: os.path.relpath(
+            PLAN.registry(wildcards.key, wildcards.file)
+        ),
+        content=lambda wildcards, output: [wildcards.key, wildcards.file],
         keep=lambda wildcards, output: True,
     message:
         "Fetch {wildcards.file}"
@@ -38,7 +41,10 @@ use rule fetch_file as fetch_file_for_a_while with:
         key=passing("archives"),
         file=r"[^/]+\.(7z|zip)",
     params:
-        registry=lambda wildcards, output: PLAN.registry(wildcards.key, wildcards.file),
+        registry=lambda wildcards, output: os.path.relpath(
+            PLAN.registry(wildcards.key, wildcards.file)
+        ),
+        content=lambda wildcards, output: [wildcards.key, wildcards.file],
         keep=lambda wildcards, output: False,
 
 

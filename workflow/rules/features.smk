@@ -12,6 +12,7 @@ rule extract_features:
         "results/{corpus}/logs/extract_features/{frontend}.{split}.{shard}.log",
     benchmark:
         "results/{corpus}/benchmarks/extract_features/{frontend}.{split}.{shard}.tsv"
+    cache: CACHED
     group:
         lambda wildcards: None if PLAN.weights(wildcards.frontend) else "features"
     conda:
@@ -26,6 +27,12 @@ rule extract_features:
     params:
         frontend=lambda wildcards: FRONTENDS[wildcards.frontend],
         n_shards=lambda wildcards: PLAN.layouts[wildcards.corpus].n_shards[wildcards.split],
+        # The cache between workflows tells jobs apart by their params, not by wildcards.
+        part=lambda wildcards, output: [
+            wildcards.split,
+            wildcards.shard,
+            PLAN.layouts[wildcards.corpus].audio(wildcards.split),
+        ],
         code=source_digest(
             "extract_features",
             "results/{corpus}/features/{frontend}/{split}/{shard}.parquet",
@@ -46,6 +53,7 @@ rule compute_statistics:
         "results/{corpus}/logs/compute_statistics/{frontend}.{split}.log",
     benchmark:
         "results/{corpus}/benchmarks/compute_statistics/{frontend}.{split}.tsv"
+    cache: CACHED
     conda:
         "../../envs/captioner.yaml"
     threads: 1
@@ -53,6 +61,7 @@ rule compute_statistics:
         mem_mb=memory(1000),
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
+        split=lambda wildcards, output: wildcards.split,
         code=source_digest(
             "compute_statistics",
             "results/{corpus}/features/{frontend}/statistics/{split}.json",
@@ -61,3 +70,8 @@ rule compute_statistics:
         "Statistics of {wildcards.frontend} over {wildcards.split}"
     script:
         "../scripts/compute_statistics.py"
+
+
+if CACHED:  # Snakemake shares no output of a rule that has a benchmark
+    for name in ("extract_features", "compute_statistics"):
+        workflow.get_rule(name)._benchmark = None
