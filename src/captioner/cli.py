@@ -18,7 +18,7 @@ from captioner.commands import (
     serve,
     split,
 )
-from captioner.commands.arguments import USAGE_ERROR
+from captioner.commands.arguments import USAGE_ERROR, HelpFormatter
 from captioner.errors import InputError
 from captioner.job import exit_on_sigterm
 
@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)
+    for subparser in commands.choices.values():
+        subparser.formatter_class = HelpFormatter
     arguments = parser.parse_args(argv)
     exit_on_sigterm()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

@@ -1,6 +1,7 @@
 """What several commands share: argument types and exit codes."""
 
 import argparse
+import textwrap
 from typing import TypeAlias
 
 SOME_FAILED = 1
@@ -15,3 +16,16 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return number
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Wraps no word at a hyphen, and an example as a shell takes it: lines end in backslashes."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        before, example, command = text.partition("Example: ")
+        paragraphs = [
+            textwrap.wrap(part, width - 2, break_long_words=False, break_on_hyphens=False)
+            for part in (before, example + command)
+        ]
+        filled = ["\n".join(paragraphs[0]), " \\\n  ".join(paragraphs[1])]
+        return textwrap.indent("\n\n".join(filter(None, filled)), indent)

@@ -16,7 +16,8 @@ def add(commands: Commands) -> None:
         help="score predicted captions with the nine metrics of DCASE 2021 Task 6",
         description="BLEU-1 to 4, ROUGE-L, METEOR, CIDEr, SPICE and SPIDEr by the official tools, "
         "and how varied the captions are; with models also SPIDEr-FL and FENSE.",
-        epilog="The first run fetches 387 MB of Java libraries for SPICE.",
+        epilog="The first run fetches 387 MB of Java libraries for SPICE. Example: captioner score "
+        "predictions.csv references.csv --out scores.json --per-clip scores.parquet",
     )
     parser.add_argument(
         "predictions", type=Path, metavar="PREDICTIONS.csv", help="file_name,caption_predicted"
