@@ -97,7 +97,7 @@ if (attending.runs.length) {
         times ? ` ${times} ×` : " 0",
       ),
     );
-    const text = `Where ${label} looked for each word, in times of an even look at the clip:`;
+    const text = `Where ${label} looked for each word; shades in multiples of an even look:`;
     return element("caption", {}, text, ...key);
   };
 
