@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from captioner.corpus.tables import read_clips
-from captioner.decoding.attending import Attended, write_attention
+from captioner.decoding.attended import Attended, write_attention
 from captioner.evaluation.tables import read_predictions
 from captioner.reporting.report import build_report
 from reporting_tree import write_tree

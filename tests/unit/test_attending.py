@@ -9,7 +9,8 @@ import torch
 import small_models
 from captioner.audio.timing import FrameTimes
 from captioner.decoding import attending
-from captioner.decoding.attending import Attended, attend, read_attention, write_attention
+from captioner.decoding.attended import Attended, read_attention, write_attention
+from captioner.decoding.attending import attend
 from captioner.errors import InputError
 from captioner.models.checkpoint import LoadedModel
 from captioner.models.interface import Axis

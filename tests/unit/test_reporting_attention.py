@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from captioner.decoding.attending import Attended, write_attention
+from captioner.decoding.attended import Attended, write_attention
 from captioner.reporting.attention import LETTERS, page_row, peaks, write_attention_data
 from captioner.reporting.listening import Listening
 from listening_pages import many_clips

@@ -1,6 +1,7 @@
 """Say where in its clip each word of a system's captions looked."""
 
-from captioner.decoding.attending import attend, write_attention
+from captioner.decoding.attended import write_attention
+from captioner.decoding.attending import attend
 from captioner.evaluation.tables import read_predictions
 from captioner.job import start_logging
 from captioner.models.checkpoint import load_model

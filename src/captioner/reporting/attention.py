@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from captioner.decoding.attending import Attended, read_attention
+from captioner.decoding.attended import Attended, read_attention
 from captioner.reporting.listening import Listening
 
 CLIPS_PER_FILE = 50
@@ -35,7 +35,7 @@ def write_attention_data(
 ) -> dict[str, Any]:
     """Write the data of the runs that have any into the report's `folder`.
 
-    `attention` is identifier of a run -> file of `captioner.decoding.attending.write_attention`.
+    `attention` is identifier of a run -> file of `captioner.decoding.attended.write_attention`.
 
     Returns:
         What the page has to know: `runs`, the numbers of those runs, and `size`, clips per file.
