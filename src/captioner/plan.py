@@ -35,7 +35,7 @@ class Plan:
         """
         self._root = root
         schema = self._schema("config")
-        config.update(complete(_with_booleans(config, schema), schema, "config"))
+        config.update(complete(_as_yaml(config, schema), schema, "config"))
         self.config = config
         self.corpora: dict[str, Settings] = {}
         self.layouts: dict[str, CorpusLayout] = {}
@@ -295,15 +295,21 @@ class Plan:
         }
 
 
-def _with_booleans(config: Settings, schema: Settings) -> Settings:
-    """Read `--config resume=false` as YAML would: Snakemake itself knows only `False`."""
-    words = {"true": True, "false": False}
-    return {
-        key: words.get(value, value)
-        if isinstance(value, str) and schema["properties"].get(key, {}).get("type") == "boolean"
-        else value
-        for key, value in config.items()
-    }
+def _as_yaml(config: Settings, schema: Settings) -> Settings:
+    """Read `--config resume=false 'seeds=[1, 2]'` as YAML would: Snakemake itself knows only
+    `False`, and takes what stands in a list for words."""
+
+    def read(value: Any, expected: Settings) -> Any:
+        match value, expected.get("type"):
+            case list(), "array":
+                return [read(item, expected.get("items", {})) for item in value]
+            case "true" | "false", "boolean":
+                return value == "true"
+            case str(), "integer" if value.isdecimal():
+                return int(value)
+        return value
+
+    return {key: read(value, schema["properties"].get(key, {})) for key, value in config.items()}
 
 
 @cache

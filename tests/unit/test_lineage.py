@@ -137,13 +137,15 @@ def test_another_corpus_is_not_the_scored_one(repository):
     assert made.lineage.task_token("multi") == "a"
 
 
-def test_booleans_of_the_command_line(repository):
-    """Snakemake hands `--config resume=false` on as a string."""
+def test_booleans_and_numbers_of_the_command_line(repository):
+    """Snakemake hands `--config resume=false 'seeds=[1, 2]'` on as strings."""
     config = {
         "corpus": "clotho-v2.1", "systems": ["nearest_clip"], "resume": "false", "offline": "true",
+        "seeds": ["1", "20"],
     }  # fmt: skip
     Plan(config, repository)
     assert config["resume"] is False and config["offline"] is True
+    assert config["seeds"] == [1, 20]
     with pytest.raises(InputError, match="resume: 'no' is not of type 'boolean'"):
         Plan({**config, "resume": "no"}, repository)
 
