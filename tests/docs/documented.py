@@ -104,3 +104,33 @@ def _lines(block: Block) -> Iterator[tuple[int, str]]:
         if held and not held.startswith("#"):
             yield start, held
         start, held = 0, ""
+
+
+NAMED = re.compile(r"# (\S+\.(?:yaml|py))\b")
+
+
+def named_file(block: Block) -> str | None:
+    """Give the path that the first line of a block states, where the block is a file."""
+    named = NAMED.match(block.text)
+    return named[1] if named else None
+
+
+def put_in_place(blocks: list[Block], folder: Path) -> dict[Path, str | None]:
+    """Write the files of a page as a reader would: path -> what stood there before.
+
+    A part of a Python module that is there goes into it, behind the line that both begin with.
+    """
+    before: dict[Path, str | None] = {}
+    for block in blocks:
+        if (name := named_file(block)) is None:
+            continue
+        path, text = folder / name, block.text + "\n"
+        found = path.read_text(encoding="utf-8") if path.is_file() else None
+        before.setdefault(path, found)
+        if found is not None and path.suffix == ".py":
+            _, first, rest = text.split("\n", 2)
+            assert first in found, f"{name} has no line {first!r}"
+            text = found.replace(first + "\n", f"{first}\n{rest}", 1)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return before

@@ -44,6 +44,7 @@ def test_blocks_and_text(tmp_path):
     blocks, text = split_page(tmp_path / "a.md", tmp_path)
     assert [(block.language, block.line) for block in blocks] == [
         ("sh", 6),
+        ("sh", 10),
         ("yaml", 16),
         ("sh", 20),
     ]

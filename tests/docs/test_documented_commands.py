@@ -1,11 +1,10 @@
 """Every command and every line of Python of the pages for people runs, in a folder that has all."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from documented import OTHERS, SHELL, commands, pages, split_page
+from documented import OTHERS, SHELL, commands, named_file, pages, put_in_place, split_page
 from runners import add_benchmarks, run_command
 from world import World, make_world, write_inputs
 
@@ -13,7 +12,6 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = [str(path.relative_to(REPOSITORY)) for path in pages(REPOSITORY)]
 COMMANDS = {page: list(commands(REPOSITORY / page, REPOSITORY)) for page in PAGES}
 BLOCKS = {page: split_page(REPOSITORY / page, REPOSITORY)[0] for page in PAGES}
-NAMED_FILE = re.compile(r"# (\S+\.(?:yaml|py))\b")  # the first line of a block that is a file
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +25,10 @@ def world(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.mark.parametrize("page", [page for page in PAGES if COMMANDS[page]])
 def test_commands_run(page, world, monkeypatch, capfd):
-    """In their order, with the YAML files of the page where it says that they stand."""
+    """In their order, with the files of the page where it says that they stand."""
     monkeypatch.chdir(world.folder)
     write_inputs(world.folder)
-    for block in BLOCKS[page]:
-        if named := NAMED_FILE.match(block.text):
-            path = world.folder / named[1]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(block.text, encoding="utf-8")
+    put_in_place(BLOCKS[page], world.folder)
     failed = []
     for command in dict.fromkeys(COMMANDS[page]):
         try:
@@ -54,12 +48,17 @@ def check_captions(folder: Path) -> None:
 CHECKS = {"docs/captions.md": check_captions}
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if "python" in [b.language for b in BLOCKS[p]]])
+CODE = {
+    page: "\n".join(b.text for b in blocks if b.language == "python" and not named_file(b))
+    for page, blocks in BLOCKS.items()
+}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if CODE[page]])
 def test_python_runs(page, world):
     """One block after another, as one program; blocks that are files have tests of their own."""
     write_inputs(world.folder)
-    code = [b.text for b in BLOCKS[page] if b.language == "python" and not NAMED_FILE.match(b.text)]
-    (world.folder / "page.py").write_text("\n".join(code), encoding="utf-8")
+    (world.folder / "page.py").write_text(CODE[page], encoding="utf-8")
     exit_code, output = world.run([], path="page.py")
     assert exit_code == 0, output
     if page == "docs/captions.md":
