@@ -50,7 +50,13 @@ class Outcome:
     makespan_s: float  # until the last end is known
     ended_s: Mapping[int, float]
     busy_core_s: float  # of the jobs' own work, start-up not included
+    held_core_s: float  # start-up included
     cluster: Cluster
+
+    @property
+    def charged_hours(self) -> float:
+        """Hours of nodes of the cores that jobs held, as batch systems charge them."""
+        return self.held_core_s / self.cluster.cores / 3600
 
     @property
     def node_hours(self) -> float:
@@ -173,7 +179,8 @@ class _Run:
                     self._notice(now)
             self._start(now)
         work = sum(job.seconds * job.cores for job in self.graph.values())
-        return Outcome(now, self.ended_s, work, self.cluster)
+        startups = self.cluster.startup_s * sum(job.cores for job in self.graph.values())
+        return Outcome(now, self.ended_s, work, work + startups, self.cluster)
 
     def _at(self, time_s: float, what: str, key: int = -1) -> None:
         heapq.heappush(self.events, (time_s, self.n_events, what, key))

@@ -56,7 +56,7 @@ def test_one_core_takes_the_sum(seed):
     outcome = simulate(graph, Cluster(nodes=1))
     assert outcome.makespan_s == sum(job.seconds for job in graph.values())
     assert outcome.efficiency == 1
-    assert outcome.node_hours == outcome.makespan_s / 3600
+    assert outcome.node_hours == outcome.charged_hours == outcome.makespan_s / 3600
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -122,6 +122,14 @@ def test_looks_at_the_queue_become_rarer_while_nothing_ends():
     assert simulate(graph_of([50, 1], [(0, 1)]), cluster).makespan_s == 80
     capped = Cluster(nodes=1, poll_s=10, poll_step_s=5, poll_limit_s=10)
     assert simulate(graph_of([50, 1], [(0, 1)]), capped).makespan_s == 60
+
+
+def test_what_is_charged_is_what_jobs_hold():
+    graph = {0: Job("a", 3500, cores=2), 1: Job("b", 1700, cores=4)}
+    outcome = simulate(graph, Cluster(nodes=3, cores=4, startup_s=100))
+    assert outcome.charged_hours == (3600 * 2 + 1800 * 4) / 4 / 3600
+    assert outcome.node_hours == 3
+    assert outcome.efficiency == (3500 * 2 + 1700 * 4) / (3 * 4 * 3600)
 
 
 def test_submissions_come_one_after_the_other():
