@@ -56,6 +56,11 @@ class ClusterRun:
             self.process.kill()
             pytest.fail(f"this run does not end:\n{self.log[-6000:]}")
 
+    def sleep(self, seconds: float) -> None:
+        """Let the run go on for a while; it must not end."""
+        with pytest.raises(subprocess.TimeoutExpired):
+            self.process.wait(timeout=seconds)
+
     def running(self, rule: str) -> list[str]:
         """Give the jobs of a rule that are running now."""
         found = self.cluster.jobs().items()

@@ -200,12 +200,12 @@ def test_two_nodes_of_a_slurm_job(tmp_path, monkeypatch):
     srun.write_text(SRUN.format(seen=tmp_path / "seen", python=sys.executable))
     srun.chmod(srun.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{srun.parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("SLURM_JOB_NUM_NODES", "2")
+    monkeypatch.setenv("SLURM_NTASKS", "1")  # of the step that runs the rule
     monkeypatch.setenv("SLURM_JOB_ID", "4711")
     monkeypatch.setenv("SLURMD_NODENAME", "localhost")
     alone, together = (job_of(tmp_path / name, batching="clips") for name in ("1", "2"))
     train_system(**alone)
-    launch_training(n_processes=1, **together)
+    launch_training(n_processes=1, n_nodes=2, **together)
     losses = [[float(row["training_loss"]) for row in result(job)[1]] for job in (alone, together)]
     assert np.allclose(*losses, rtol=1e-5)
     assert "--nodes 2 --ntasks 2 --ntasks-per-node 1" in (tmp_path / "seen").read_text()

@@ -11,8 +11,10 @@ def main(snakemake):
     start_logging(snakemake.log[0])
     params, wildcards, given = snakemake.params, snakemake.wildcards, snakemake.input
     model = Path(snakemake.output.model)
+    n_gpus, n_nodes = (snakemake.resources.get(name, n) for name, n in (("gpu", 0), ("nodes", 1)))
     launch_training(
-        n_processes=max(1, snakemake.resources.get("gpu", 0)),
+        n_processes=max(1, n_gpus // n_nodes),
+        n_nodes=n_nodes,
         system=wildcards.system,
         settings=params.settings,
         seed=int(wildcards.seed),

@@ -26,25 +26,31 @@ KEPT_LINES = 200  # of the processes' last words, where that report stands
 log = logging.getLogger(__name__)
 
 
-def launch_training(*, n_processes: int, **job: Any) -> None:
+def launch_training(*, n_processes: int, n_nodes: int = 1, **job: Any) -> None:
     """Call `train_system` with the arguments `job` in `n_processes` processes per machine.
 
-    One on one machine is this process. Several are started by `torchrun`: on this machine, or in a
-    SLURM job of several nodes (`nodes=N` of its resources) on each, where the files must be the
-    same. On CPUs `threads` are shared out. What the processes log goes to this one's log. Raises
-    what `train_system` raises; `RuntimeError` where a process died and could not say why.
+    One on one machine is this process. Several are started by `torchrun`: on this machine, or on
+    each of the `n_nodes` of this SLURM job, where the files must be the same. On CPUs `threads`,
+    of one machine, are shared out. What the processes log goes to this one's log. Raises what
+    `train_system` raises; `InputError` for several nodes outside of SLURM; `RuntimeError` where a
+    process died and could not say why.
     """
-    n_nodes = int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
     if n_processes == n_nodes == 1:
         train_system(**job)
         return
+    if n_nodes > 1 and "SLURM_JOB_ID" not in os.environ:
+        raise InputError(
+            f"found the resource nodes={n_nodes} outside of a SLURM job, expected one machine: "
+            "take it away, or run the workflow with --workflow-profile profiles/slurm"
+        )
     threads = max(1, job["threads"] // n_processes)
     parent = Path(job["resume_folder"]).resolve().parent
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent, prefix=".processes-") as name:
         folder = Path(name)
         write_json(folder / JOB, _as_json({**job, "threads": threads}))
-        command = [*_torchrun(n_processes, n_nodes), "-m", "captioner.training.worker", name]
+        start = _torchrun(n_processes, n_nodes, job["threads"])
+        command = [*start, "-m", "captioner.training.worker", name]
         source = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
         log.info("Training in %d processes on %d machines: %s", n_processes, n_nodes, command)
@@ -55,7 +61,7 @@ def launch_training(*, n_processes: int, **job: Any) -> None:
             text=True,
             encoding="utf-8",
             errors="replace",
-            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(threads)},
+            env={**_environment(), "PYTHONPATH": path, "OMP_NUM_THREADS": str(threads)},
         ) as processes:
             try:
                 last_words = _relay(processes)
@@ -65,7 +71,13 @@ def launch_training(*, n_processes: int, **job: Any) -> None:
             raise _failure(folder, last_words, n_processes * n_nodes)
 
 
-def _torchrun(n_processes: int, n_nodes: int) -> list[str]:
+def _environment() -> dict[str, str]:
+    """Give the environment without what SLURM says of the step this is: `srun` starts another."""
+    kept = {"SLURM_JOB_ID", "SLURM_CONF"}
+    return {k: v for k, v in os.environ.items() if not k.startswith("SLURM_") or k in kept}
+
+
+def _torchrun(n_processes: int, n_nodes: int, threads: int) -> list[str]:
     run = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(n_processes)]
     if n_nodes == 1:
         return [*run, "--standalone"]
@@ -75,6 +87,7 @@ def _torchrun(n_processes: int, n_nodes: int) -> list[str]:
     meet = ["--rdzv-backend", "c10d", "--rdzv-id", job, "--rdzv-endpoint", endpoint]
     nodes = str(n_nodes)
     step = ["srun", "--overlap", "--nodes", nodes, "--ntasks", nodes, "--ntasks-per-node", "1"]
+    step += ["--cpus-per-task", str(threads)]
     return [*step, *run, "--nnodes", nodes, *meet]
 
 
