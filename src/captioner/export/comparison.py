@@ -13,8 +13,7 @@ from captioner.export.graphs import MASK, MEMORY, NEXT, STATE
 from captioner.models.interface import Captioner, Memory
 from captioner.models.padding import pad
 
-# Of the largest value, or of 1 where all are smaller. That of front-ends is what log-mels promise.
-FRONTEND_TOLERANCE, TOLERANCE = 1e-3, 1e-4
+TOLERANCE = 1e-4  # of the largest value, or of 1 where all are smaller
 DURATIONS_S = (1.7, 0.4, 2.3)
 N_WORDS = 5
 
@@ -60,12 +59,7 @@ def compare_frontend(frontend: FrontEnd, path: Path) -> float:
     session = Session(path)
     silence = np.zeros(frontend.sample_rate_hz, np.float32)
     return max(
-        difference(
-            path.name,
-            session({"waveform": waveform})["features"],
-            frontend(waveform),
-            FRONTEND_TOLERANCE,
-        )
+        difference(path.name, session({"waveform": waveform})["features"], frontend(waveform))
         for waveform in (*_sounds(DURATIONS_S, frontend.sample_rate_hz), silence)
     )
 
@@ -80,7 +74,7 @@ def compare_encoder(model: Captioner, batches: Sequence[Batch], path: Path) -> f
         if not np.array_equal(found[MASK], mask):
             raise _different(path.name, "another mask than the system's own")
         expected = memory.values.numpy()[mask]
-        worst = max(worst, difference(path.name, found[MEMORY][mask], expected, TOLERANCE))
+        worst = max(worst, difference(path.name, found[MEMORY][mask], expected))
     return worst
 
 
@@ -98,7 +92,7 @@ def compare_step(model: Captioner, batches: Sequence[Batch], encoder: Path, path
             tokens = random.integers(0, model.dims.n_tokens, n_rows)
             found = session({"tokens": tokens, **arrays})
             logits, state = model.step(state, torch.from_numpy(tokens))
-            step = difference(path.name, found["logits"], logits.numpy(), TOLERANCE)
+            step = difference(path.name, found["logits"], logits.numpy())
             worst = max(worst, step)
             arrays |= {name.replace(NEXT, STATE, 1): value for name, value in found.items()}
     return worst
@@ -110,10 +104,10 @@ def encoder_inputs(batch: Batch) -> Arrays:
     return arrays | {f"n_frames.{name}": n_frames.numpy() for name, (_, n_frames) in batch.items()}
 
 
-def difference(file: str, found: np.ndarray, expected: np.ndarray, tolerance: float) -> float:
+def difference(file: str, found: np.ndarray, expected: np.ndarray) -> float:
     """Give the largest difference, relative to the largest value where that is above 1.
 
-    Raises `InputError` where it is more than the tolerance.
+    Raises `InputError` where it is more than `TOLERANCE`.
     """
     if found.shape != expected.shape:
         raise _different(file, f"shapes {found.shape} for {expected.shape}")
@@ -122,8 +116,8 @@ def difference(file: str, found: np.ndarray, expected: np.ndarray, tolerance: fl
         return 0.0
     finite = np.abs(expected[np.isfinite(expected)])
     worst = float(np.abs(np.subtract(*differing)).max() / finite.max(initial=1.0))
-    if not worst <= tolerance:
-        raise _different(file, f"differences of {worst:.2g}, expected {tolerance:g} at most")
+    if not worst <= TOLERANCE:
+        raise _different(file, f"differences of {worst:.2g}, expected {TOLERANCE:g} at most")
     return worst
 
 

@@ -1,5 +1,6 @@
 """Front-ends as modules that can be exported: from the samples of one clip to its features."""
 
+import copy
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,11 +25,12 @@ def frontend_module(
     The module maps (n_samples,) float32 at the front-end's sample rate to (n_frames, n_features)
     float32. Raises `InputError` for a kind of front-end that has no such module.
     """
-    frontend = build_frontend(dict(settings), weights)
+    exact = {"precision": "float32"} if "precision" in settings else {}  # of networks, on a GPU
+    frontend = build_frontend({**settings, **exact}, weights)
     if isinstance(frontend, LogMel):
         return frontend, ExportedLogMel(LogMelSettings.from_dict(frontend.settings))
     if isinstance(frontend, Encoder):
-        return frontend, ExportedNetwork(frontend.network.cpu())
+        return frontend, ExportedNetwork(copy.deepcopy(frontend.network).cpu())
     raise InputError(
         f"front-end {name}: found the kind {settings.get('kind')!r}, whose features cannot be "
         "exported; expected log-mels or a network of `captioner.audio.encoders`."
