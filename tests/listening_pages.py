@@ -1,9 +1,12 @@
-"""A listening section of any size, for the tests of its data and of its page."""
+"""Listening sections, of given content and of any size, for the tests of data and page."""
 
 import random
+from typing import Any
 
 from captioner.corpus.tables import Annotation, Clip
-from captioner.reporting.listening import Listening, Run
+from captioner.reporting.content import ReportContent
+from captioner.reporting.data import Tables
+from captioner.reporting.listening import Listening, Run, read_listening
 
 METRICS = ["bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "meteor", "cider", "spice", "spider"]
 SENTENCE = """a the rain falls on metal roof while birds sing in distance someone walks through
@@ -11,6 +14,13 @@ leaves
 and water drips into puddle car passes by quickly engine rumbles door creaks open slowly people talk
 loudly crowd restaurant dishes clatter footsteps gravel wind blows hard against window"""
 WORDS = SENTENCE.split()
+
+
+def listening_of(content: dict[str, Any]) -> Listening:
+    """Read the clips of the split evaluation, without tags."""
+    typed = ReportContent.from_dict(content)
+    tables = Tables.read(typed.splits["evaluation"])
+    return read_listening(typed, "evaluation", tables.clips, tables.annotations, {})
 
 
 def many_clips(n_clips: int, n_runs: int, generator: random.Random) -> Listening:
@@ -25,7 +35,7 @@ def many_clips(n_clips: int, n_runs: int, generator: random.Random) -> Listening
     licences = [f"http://creativecommons.org/licenses/{kind}/3.0/" for kind in ("by", "by-nc")]
     return Listening(
         split="evaluation",
-        audio="none",
+        audio="compressed",
         clips=[
             Clip(name, f"{name}", 1, round(generator.uniform(15, 30), 2), 44100, 1)
             for name in names

@@ -13,12 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from captioner.reporting.content import ReportContent
-from captioner.reporting.data import Tables
-from captioner.reporting.listening import DATA_FILE, Listening, read_listening
+from captioner.reporting.listening import DATA_FILE, Listening
 from captioner.reporting.listening import write_listening as write_data
 from captioner.reporting.report import build_report
-from listening_pages import METRICS, many_clips
+from listening_pages import METRICS, listening_of, many_clips
 from reporting_tree import HOSTILE, write_listening, write_tree, write_wav
 
 N_CLIPS, PAGE = 30, 20
@@ -75,15 +73,12 @@ def with_data(report: Path, folder: Path, listening: Listening, media: list[Path
     return folder / "index.html"
 
 
-def listening_of(tree: dict[str, Any], audio: str, folder: Path) -> tuple[Listening, list[Path]]:
+def again(tree: dict[str, Any], audio: str, folder: Path) -> tuple[Listening, list[Path]]:
     """Prepare the clips of the tree once more."""
     files = write_listening(folder, tree["splits"]["evaluation"]["clips"], audio)
     given = {k: v for k, v in tree.items() if k not in ("root", "names")}
-    content = ReportContent.from_dict({**given, "listening": files})
-    tables = Tables.read(content.splits["evaluation"])
-    clips, annotations = tables.clips, tables.annotations
-    found = read_listening(content, "evaluation", clips, annotations, {})
-    return found, list(content.listening.folders)
+    found = listening_of({**given, "listening": files})
+    return found, [Path(folder) for folder in files["folders"]]
 
 
 @pytest.fixture(scope="module")
@@ -389,7 +384,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(new_page, report, tmp_path,
 
 def test_the_original_files_play(tree, report, new_page) -> None:
     root = Path(tree["root"])
-    path = with_data(report, root / "linked", *listening_of(tree, "original", root / "original"))
+    path = with_data(report, root / "linked", *again(tree, "original", root / "original"))
     page = new_page(root)
     page.goto(path.as_uri())
     for name in ODD:
@@ -400,7 +395,7 @@ def test_the_original_files_play(tree, report, new_page) -> None:
 
 def test_clips_without_sound_say_so(tree, report, new_page) -> None:
     root = Path(tree["root"])
-    listening, media = listening_of(tree, "none", root / "silent")
+    listening, media = again(tree, "none", root / "silent")
     listening = replace(listening, problems={ODD[0]: "it is <b>damaged</b>"})
     path = with_data(report, root / "unheard", listening, media)
     page = new_page(path.parent)
