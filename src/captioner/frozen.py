@@ -23,7 +23,7 @@ def fingerprint(root: Path) -> str:
     digest = hashlib.sha256()
     for part in PARTS:
         for path in sorted((root / part).rglob("*")):
-            if path.is_file() and path.suffix != ".pyc":
+            if "__pycache__" not in path.parts and path.is_file():
                 digest.update(f"{path.relative_to(root)}\0".encode())
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]
@@ -48,7 +48,9 @@ def freeze(root: Path, folder: Path, code: str, decided: Any) -> Path:
     if not copy.is_dir():
         with atomic_path(copy) as temporary:
             for part in PARTS:
-                shutil.copytree(root / part, temporary / part)
+                # Bytecode that another process is writing has such a name, for a moment.
+                unfinished = shutil.ignore_patterns("*.pyc.*")
+                shutil.copytree(root / part, temporary / part, ignore=unfinished)
             (temporary / DECIDED).write_bytes(content)
     write_text(folder / POINTER, copy.name)
     return copy.resolve()

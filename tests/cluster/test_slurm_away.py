@@ -41,8 +41,8 @@ def test_a_run_whose_slurm_is_gone_ends_with_a_message_and_goes_on_later(
     [name] = set(re.findall(r"scancel --name ([\w-]+)`", run.log))
     cluster.start_controller()
     cluster.run("scancel", "--name", name)
-    finished = project.result("checks/development.json").stat().st_mtime_ns
+    finished = project.result("clips/development.parquet").stat().st_mtime_ns
     again = ClusterRun(cluster, project, TARGET)
     assert again.finish() == 0, again.log
-    assert project.result("checks/development.json").stat().st_mtime_ns == finished
+    assert project.result("clips/development.parquet").stat().st_mtime_ns == finished
     assert (project.folder / TARGET[0]).is_file()

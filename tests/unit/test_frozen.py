@@ -31,7 +31,8 @@ def checkout(tmp_path: Path) -> Path:
 def test_the_fingerprint_is_that_of_what_jobs_read(checkout: Path, name: str) -> None:
     before = fingerprint(checkout)
     (checkout / "README.md").write_text("other words\n")
-    (checkout / "src/tool/work.cpython.pyc").write_bytes(b"compiled")
+    (checkout / "src/tool/__pycache__").mkdir()
+    (checkout / "src/tool/__pycache__/work.pyc").write_bytes(b"compiled")
     assert fingerprint(checkout) == before
     (checkout / name).write_text("ANSWER = 2\n")
     assert fingerprint(checkout) != before
