@@ -4,7 +4,14 @@ import re
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
-from captioner.reporting.figures import Bar, frequency_figure, histogram_figure, spider_figure
+from captioner.reporting.figures import (
+    Bar,
+    Figure,
+    frequency_figure,
+    histogram_figure,
+    spider_figure,
+)
+from captioner.reporting.svg import SERIES, standalone
 
 
 def texts(svg: str) -> list[str]:
@@ -37,6 +44,18 @@ def test_bars_carry_names_and_numbers_and_follow_the_page() -> None:
     assert figure.caption == (
         "SPIDEr, the mean of CIDEr and SPICE (blue: system, orange: trivial, green: published)."
     )
+
+
+def test_a_picture_as_a_file_has_its_own_colours_and_size() -> None:
+    figure = spider_figure([bar("A <b>", 0.3, seeds=(0.25, 0.35)), bar("B", 0.2, "people")], "p")
+    assert figure.name == "p"
+    drawing = standalone(figure.svg)
+    root = ElementTree.fromstring(drawing)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert root.attrib["width"].endswith("pt") and root.attrib["aria-label"].startswith("SPIDEr")
+    assert "var(" not in drawing and "currentColor" not in drawing
+    assert {SERIES[0], SERIES[3]} <= set(re.findall("#[0-9a-f]{6}", drawing))
+    assert Figure("", "nothing").name == ""
 
 
 def test_bars_with_intervals_and_seeds_say_so() -> None:

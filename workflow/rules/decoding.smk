@@ -7,7 +7,17 @@ rule decode_split:
         clips="results/{corpus}/clips/{split}.parquet",
         features=system_shards(),
     output:
-        captions="results/{corpus}/systems/{system}/seed{seed}/captions/{decoding}/{split}.csv",
+        captions=report(
+            "results/{corpus}/systems/{system}/seed{seed}/captions/{decoding}/{split}.csv",
+            caption="../report/captions.rst",
+            category="Captions",
+            labels={
+                "system": "{system}",
+                "seed": "{seed}",
+                "decoding": "{decoding}",
+                "split": "{split}",
+            },
+        ),
         n_best="results/{corpus}/systems/{system}/seed{seed}/captions/{decoding}/{split}.parquet",
     log:
         "results/{corpus}/logs/decode_split/{system}.seed{seed}.{decoding}.{split}.log",
@@ -85,7 +95,17 @@ rule caption_trivially:
         features=system_shards(),
         development=system_shards("development"),
     output:
-        captions="results/{corpus}/systems/{system}/seed0/captions/none/{split}.csv",
+        captions=report(
+            "results/{corpus}/systems/{system}/seed0/captions/none/{split}.csv",
+            caption="../report/captions.rst",
+            category="Captions",
+            labels={
+                "system": "{system}",
+                "seed": "0",
+                "decoding": "none",
+                "split": "{split}",
+            },
+        ),
         n_best="results/{corpus}/systems/{system}/seed0/captions/none/{split}.parquet",
     log:
         "results/{corpus}/logs/caption_trivially/{system}.{split}.log",

@@ -28,7 +28,17 @@ rule score_split:
         checks="results/{corpus}/checks/{split}.json",
         jars=ancient(JAVA_TOOLS),  # pinned by sha256
     output:
-        scores="results/{corpus}/systems/{system}/seed{seed}/scores/{decoding}/{split}.json",
+        scores=report(
+            "results/{corpus}/systems/{system}/seed{seed}/scores/{decoding}/{split}.json",
+            caption="../report/scores.rst",
+            category="Scores",
+            labels={
+                "system": "{system}",
+                "seed": "{seed}",
+                "decoding": "{decoding}",
+                "split": "{split}",
+            },
+        ),
         per_clip="results/{corpus}/systems/{system}/seed{seed}/scores/{decoding}/{split}.parquet",
     log:
         "results/{corpus}/logs/score_split/{system}.seed{seed}.{decoding}.{split}.log",
@@ -60,7 +70,17 @@ rule score_ceiling:
         checks="results/{corpus}/checks/{split}.json",
         jars=ancient(JAVA_TOOLS),
     output:
-        scores="results/{corpus}/human_ceiling/{split}.json",
+        scores=report(
+            "results/{corpus}/human_ceiling/{split}.json",
+            caption="../report/people.rst",
+            category="Scores",
+            labels={
+                "system": "people",
+                "seed": "none",
+                "decoding": "none",
+                "split": "{split}",
+            },
+        ),
         per_clip="results/{corpus}/human_ceiling/{split}.parquet",
     log:
         "results/{corpus}/logs/score_ceiling/{split}.log",

@@ -34,8 +34,25 @@ rule build_report:
             str(path) for path in sorted((ROOT / "src/captioner/reporting/templates").iterdir())
         ],
     output:
-        page="results/{corpus}/report/index.html",
-        scores="results/{corpus}/report/scores.txt",
+        page=report(
+            "results/{corpus}/report/index.html",
+            caption="../report/page.rst",
+            category="Report",
+            labels={"what": "the whole page"},
+        ),
+        scores=report(
+            "results/{corpus}/report/scores.txt",
+            caption="../report/scores.rst",
+            category="Report",
+            labels={"what": "scores as plain text"},
+        ),
+        figures=report(
+            directory("results/{corpus}/report/figures"),
+            patterns=["{figure}.svg"],
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
         data=directory("results/{corpus}/report/data"),
         media=directory("results/{corpus}/report/media"),
     log:

@@ -40,7 +40,12 @@ rule package_submission:
         models=[path for i in SUBMISSION.indices for path in SUBMISSION.models(i)],
         clips="results/{corpus}/clips/test.parquet",
     output:
-        package=for_any_corpus(SUBMISSION.package_path),
+        package=report(
+            for_any_corpus(SUBMISSION.package_path),
+            caption="../report/submission.rst",
+            category="Submission",
+            labels={"what": "the package"},
+        ),
     log:
         "results/{corpus}/logs/package_submission.log",
     benchmark:

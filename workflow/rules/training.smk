@@ -19,7 +19,12 @@ rule train_system:
         ),
     output:
         model=directory("results/{corpus}/systems/{system}/seed{seed}/model"),
-        history="results/{corpus}/systems/{system}/seed{seed}/history.csv",
+        history=report(
+            "results/{corpus}/systems/{system}/seed{seed}/history.csv",
+            caption="../report/history.rst",
+            category="Learning",
+            labels={"system": "{system}", "seed": "{seed}"},
+        ),
     log:
         "results/{corpus}/logs/train_system/{system}.seed{seed}.log",
     benchmark:

@@ -1,5 +1,6 @@
 """The pictures of scores and data: a bar per system, histograms."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,12 @@ class Figure:
 
     svg: str
     caption: str
+
+    @property
+    def name(self) -> str:
+        """The identifier that it was drawn with; empty for nothing to show."""
+        found = re.search(r'id="([^"]+)-figure_1"', self.svg)
+        return found[1] if found else ""
 
 
 KINDS = {  # of rows of the score table: colour and its name

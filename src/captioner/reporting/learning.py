@@ -1,6 +1,7 @@
 """What the section on learning shows: the curves of each system, a row for each training."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -177,7 +178,9 @@ def learned(
         Learned(
             titles[name],
             found,
-            learning_figures(titles[name], found, f"learning-{i}"),
+            learning_figures(
+                titles[name], found, f"learning-{i}-{re.sub('[^A-Za-z0-9_-]', '-', name)}"
+            ),
             trainings_text(found),
         )
         for i, (name, found) in enumerate(trainings.items())

@@ -19,6 +19,7 @@ from captioner.reporting.cost_figures import cost_figures
 from captioner.reporting.data import Tables
 from captioner.reporting.figures import Bar, Figure, spider_figure
 from captioner.reporting.learning import (
+    Learned,
     at_best_columns,
     learned,
     read_models,
@@ -39,6 +40,7 @@ from captioner.reporting.scores import (
     score_table,
 )
 from captioner.reporting.significance import Significance, against_baseline
+from captioner.reporting.svg import standalone
 from captioner.reporting.tables import (
     DCASE_SPLITS,
     difference_text,
@@ -67,8 +69,29 @@ class ScoredSplit:
     significance: Significance | None
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """The pictures of the sections, as the page's templates call them."""
+
+    learned: Sequence[Learned]
+    pictures: Sequence[Figure]  # of the data
+    words_figure: Figure | None
+    cost_figures: Sequence[Figure]
+    rule_graph_figure: Figure | None
+
+    def write(self, others: Sequence[Figure], folder: Path) -> None:
+        """Write each picture, and `others`, as a file for papers and slides."""
+        folder.mkdir()
+        of_systems = [figure for system in self.learned for figure in system.figures]
+        alone = [self.words_figure, self.rule_graph_figure]
+        for figure in [*others, *of_systems, *self.pictures, *self.cost_figures, *alone]:
+            if figure is not None and figure.name:
+                path = folder / f"{figure.name}.svg"
+                path.write_text(standalone(figure.svg), encoding="utf-8")
+
+
 def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> None:
-    """Write `index.html`, `scores.txt`, `data/` and `media/`; replace the folder.
+    """Write `index.html`, `scores.txt`, `figures/`, `data/` and `media/`; replace the folder.
 
     The page loads nothing but its own folder: it works from disk and without a network.
 
@@ -104,6 +127,13 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
             by_frontend = data.frontend_examples(content, stores, listening)
         words = read_words(content, heard) if heard else []
         graph = content.rule_graph
+        drawn = Drawn(
+            learned=learned(system_titles(content.systems), trainings),
+            pictures=data.pictures(tables, data.expectations(content)),
+            words_figure=words_figure(words, "words-shares") if words else None,
+            cost_figures=cost_figures(costs, "cost"),
+            rule_graph_figure=rule_graph_figure(graph, "rules") if graph else None,
+        )
         page = _environment().get_template("page.html")
         html = page.render(
             content=content,
@@ -111,17 +141,14 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
             metrics=METRICS,
             scored=scored,
             at_best=at_best_columns(trainings),
-            learned=learned(system_titles(content.systems), trainings),
             heard=heard,
             words=words,
-            words_figure=words_figure(words, "words-shares") if words else None,
             dcase=DCASE_SPLITS,
             listening=listening,
             attending=attending,
             spectrogram=SPECTROGRAM,
             dynamic_range_db=DYNAMIC_RANGE_DB,
             splits=[split_row(split, t.clips, t.annotations) for split, t in tables.items()],
-            pictures=data.pictures(tables, data.expectations(content)),
             licences=data.licences(tables),
             left_out=data.left_out(content, tables),
             by_frontend=by_frontend,
@@ -129,13 +156,13 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
             vocabularies=vocabularies,
             coverage=data.coverage(vocabularies, tables),
             costs=costs,
-            cost_figures=cost_figures(costs, "cost"),
             sizes=sizes(content, models, trainings),
             speeds=speeds(content, {s: [c.duration_s for c in t.clips] for s, t in tables.items()}),
             described=describe(content, models),
-            rule_graph_figure=rule_graph_figure(graph, "rules") if graph else None,
             config=_yaml(content.config),
+            **vars(drawn),
         )
+        drawn.write([part.figure for part in scored], temporary / "figures")
         (temporary / "index.html").write_text(html, encoding="utf-8")
         texts = [score_table(part.rows, part.split) for part in scored]
         (temporary / "scores.txt").write_text("\n".join(texts), encoding="utf-8")

@@ -69,6 +69,21 @@ def draw(
     return _inline(stream.getvalue(), identifier, alt, round(size[0] * LARGEST_PX_PER_INCH))
 
 
+def standalone(drawing: str) -> str:
+    """Make a file of a page's drawing: light, on white, with the size it was drawn at."""
+    for i, colour in enumerate(SERIES):
+        drawing = drawing.replace(f"var(--series-{i})", colour)
+    drawing = drawing.replace("currentColor", INK).replace("var(--rule)", RULE)
+    drawing = drawing.replace("var(--page)", "#ffffff")
+    found = re.match(
+        r'<svg viewBox="0 0 ([\d.]+) ([\d.]+)" (role="img" aria-label="[^"]*")', drawing
+    )
+    assert found, "`draw` begins so"
+    size = f'width="{found[1]}pt" height="{found[2]}pt" viewBox="0 0 {found[1]} {found[2]}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} {found[3]} style="background: #ffffff">'
+    return head + drawing[drawing.index(">") + 1 :]
+
+
 def _inline(drawing: str, identifier: str, alt: str, max_width_px: int) -> str:
     """Cut the drawing down to an `<svg>` with a name, its own ids and the page's colours."""
     body = drawing[drawing.index("<svg") :].strip()
