@@ -87,6 +87,15 @@ def test_what_is_sent(finished: Project) -> None:
     assert found == {"write_submission": 1, "package_submission": 1, "build_report": 1}
 
 
+def test_what_the_report_plays(finished: Project) -> None:
+    """Sounds are compressed again for no change of the page, of captions or of scores."""
+    with configured(finished, "report", "audio", value="original"):
+        assert finished.would_run() == {"prepare_listening": 1, "build_report": 1}
+    templates = finished.clone / "src/captioner/reporting/templates"
+    with edited(templates / "listen.js", '"use strict";', '"use strict"; // edited'):
+        assert finished.would_run() == {"build_report": 1}
+
+
 def test_how_trainings_run(finished: Project) -> None:
     for key, value in {"resume": False, "tensorboard": True, "gpus": 3}.items():
         with configured(finished, key, value=value):
@@ -141,7 +150,7 @@ def test_wav_overwritten_in_place(finished: Project) -> None:
     finally:
         wav.write_bytes(content)
         os.utime(wav, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert found["extract_features"] == 1  # its split alone
+    assert found["extract_features"] == found["prepare_listening"] == 1  # its split alone
     assert "train_system" not in found  # it is an evaluation clip
     assert {"tabulate_clips", "check_split", "decode_split", "score_split"} <= set(found)
 

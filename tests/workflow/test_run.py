@@ -104,13 +104,17 @@ def test_the_package_is_whole_and_passes_the_check(finished: Project) -> None:
 def test_report_stands(finished: Project) -> None:
     page = finished.result("report/index.html").read_text(encoding="utf-8")
     assert "training.epochs: 2 instead of 300" in page  # what the config changed is told
-    assert "bell.two.wav" in page and "bell.three.wav" in page
+    clips = finished.result("report/data/clips.js").read_text(encoding="utf-8")
+    assert "bell.two.wav" in clips and "bell.three.wav" in clips
+    media = [path.suffix for path in finished.result("report/media").glob("clip-*")]
+    assert sorted(media) == [".mp3", ".mp3", ".webp", ".webp"]
     table = finished.result("report/scores.txt").read_text()
     assert "SPIDEr" in table and "Nearest clip" in table
 
 
 def test_every_job_has_a_log_and_a_benchmark(finished: Project) -> None:
     made = {"tabulate_clips", "check_split", "extract_features", "train_system", "decode_split"}
+    made |= {"prepare_listening"}
     for folder in ("logs", "benchmarks"):
         assert made <= {path.name for path in finished.result(folder).iterdir()}
     log = finished.result("logs/train_system/baseline.seed1.log").read_text()
