@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from captioner.corpus.splits import UNCAPTIONED
+from captioner.errors import InputError
 from captioner.plan import Plan
 
 
@@ -44,6 +45,13 @@ class Results:
         scored = [split for split in plan.splits if split in self.score_splits]
         some = [s for s in scored if any((name, s) not in self.unscored for name in plan.systems)]
         self.heard = (some or scored)[-1]
+        self._audio = plan.config["report"]["audio"]
+        if self._audio == "original" and "audio" in plan.corpora[plan.corpus]["remove"]:
+            raise InputError(
+                f"report.audio is original, but {plan.corpus} has remove: [audio], so that the "
+                "report would link to files that are gone. Set report.audio to compressed, or keep "
+                "the audio."
+            )
         # Trivial systems have seed 0 and the decoding `none`.
         self.runs: list[Run] = [
             Run(name, seed, decoding)
@@ -177,7 +185,7 @@ class Results:
                 for name, settings in plan.frontends.items()
             },
             "listening": {
-                "audio": self._config["report"]["audio"],
+                "audio": self._audio,
                 "folders": [
                     f"{self._folder}/listening/{self.heard}/{shard}"
                     for shard in range(plan.layout.n_shards[self.heard])

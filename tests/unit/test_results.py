@@ -3,6 +3,7 @@ from copy import deepcopy
 import pytest
 import yaml
 
+from captioner.errors import InputError
 from captioner.plan import Plan
 from captioner.reporting.content import ReportContent
 from captioner.results import Results
@@ -64,6 +65,26 @@ def test_a_final_system_is_decoded_but_not_scored(make):
         *[["validation", "test"]] * 2,
     ]
     assert all(row["captions"].keys() >= row["scores"].keys() for row in rows)
+
+
+def test_the_report_plays_the_last_split_that_is_scored(make):
+    splits = {"score_splits": ["validation", "evaluation"]}
+    assert make("nearest_clip", FINAL, **splits).heard == "evaluation"
+    results = make(FINAL, **splits)  # it learned from evaluation
+    assert results.heard == "validation"
+    content = ReportContent.from_dict(results.report_content())
+    assert content.scored_splits[-1] == "validation"
+    assert list(map(str, content.listening.folders)) == [
+        f"{FOLDER}/listening/validation/{shard}" for shard in range(2)
+    ]
+    assert content.listening.audio == "compressed"
+
+
+def test_the_report_links_to_no_audio_that_is_removed(make):
+    corpus = {"name": "clotho-v2.1", "remove": ["audio"]}
+    assert make("nearest_clip", corpus=corpus).heard == "evaluation"
+    with pytest.raises(InputError, match=r"remove: \[audio\].* Set report.audio to compressed"):
+        make("nearest_clip", corpus=corpus, report={"audio": "original"})
 
 
 def test_the_reports_content_is_what_a_report_reads(make):

@@ -15,7 +15,8 @@ rule prepare_listening:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * 500,
+        mem_mb=memory(500),
+        runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         n_shards=lambda wildcards: PLAN.layouts[wildcards.corpus].n_shards[wildcards.split],
         audio=config["report"]["audio"],
