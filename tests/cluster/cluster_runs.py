@@ -1,9 +1,11 @@
 """Runs of Snakemake on a throwaway SLURM."""
 
+import re
 import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pytest
 from local_slurm import LocalSlurm
@@ -12,6 +14,15 @@ from tiny import CONFIG, Project
 
 TIMEOUT_S = 600
 ONE_SYSTEM = {**CONFIG, "systems": CONFIG["systems"][:1]}
+
+
+class Job(NamedTuple):
+    """A job that SLURM has seen."""
+
+    number: str
+    what: str  # rule_NAME_wildcards_..., or the rules of a group
+    state: str
+    memory: str
 
 
 @dataclass
@@ -62,6 +73,13 @@ class ClusterRun:
             self.process.wait(timeout=seconds)
 
     def running(self, rule: str) -> list[str]:
-        """Give the jobs of a rule that are running now."""
-        found = self.cluster.jobs().items()
-        return [job for job, (state, what) in found if state == "RUNNING" and rule in what]
+        """Give the numbers of a rule's jobs that are running now."""
+        return [job.number for job in self.jobs() if job.state == "RUNNING" and rule in job.what]
+
+    def jobs(self) -> list[Job]:
+        """Give all jobs that this run has submitted, in order."""
+        if not (name := re.search("SLURM run ID: (.+)", self.log)):
+            return []
+        columns = ["-S", "i", "-o", "%i %k %T %m"]
+        lines = self.cluster.run("squeue", "-h", "-t", "all", "--name", name[1], *columns)
+        return [Job(*line.split()) for line in lines.splitlines()]

@@ -4,6 +4,7 @@
 Neither systemd, cgroups nor root is needed; what it takes is the packages in `PACKAGES`.
 """
 
+import argparse
 import getpass
 import os
 import secrets
@@ -168,11 +169,6 @@ class LocalSlurm:
         for name in reversed(list(self._daemons)):
             self._end(name)
 
-    def jobs(self) -> dict[str, tuple[str, str]]:
-        """Give job -> (state, what it is: `rule_NAME_wildcards_...`), of all there have been."""
-        lines = self.run("squeue", "-h", "-t", "all", "-o", "%i|%T|%k").splitlines()
-        return {job: (state, what) for job, state, what in (line.split("|") for line in lines)}
-
     def live_jobs(self) -> list[str]:
         """Give the jobs that have not ended."""
         return self.run("squeue", "-h", "-o", "%i", check=False).split()
@@ -334,7 +330,9 @@ def _free_ports(n: int) -> list[int]:
 
 def main() -> None:
     """Start a cluster and print what to export, and stop it at Ctrl-C."""
-    cluster = LocalSlurm(Path(sys.argv[1]).resolve())
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="where all of it lies; it must not exist yet")
+    cluster = LocalSlurm(parser.parse_args().folder.resolve())
     cluster.start()
     print(f"export SLURM_CONF={cluster.folder}/slurm.conf PATH={cluster.folder}/bin:$PATH")
     print("Ctrl-C stops it.", file=sys.stderr, flush=True)

@@ -4,10 +4,11 @@ import csv
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 from cluster_runs import ONE_SYSTEM, ClusterRun
 
-from tiny import Project
+from tiny import CONFIG, Project
 
 ONE_THREAD = ["--set-threads", "train_system=1"]  # sums of several threads differ in the last bit
 LITTLE_MEMORY = ["--set-resources", "compute_statistics:mem_mb=(attempt - 1) * 1500 + 60"]
@@ -73,14 +74,12 @@ def test_a_run_survives_what_happens_on_a_cluster(cluster, new_project) -> None:
     assert run.finish() == 0, run.log
 
     # Every job was SLURM's; the cancelled one, and the one over its memory, asked for more.
-    jobs = cluster.run("squeue", "-h", "-t", "all", "-S", "i", "-o", "%k %T %m").splitlines()
-    seen = [(what, state, memory) for what, state, memory in map(str.split, jobs)]
-    states = [(state, memory) for what, state, memory in seen if "train_system" in what]
+    jobs = run.jobs()
+    states = [(job.state, job.memory) for job in jobs if "train_system" in job.what]
     assert states == [("CANCELLED", "3000M"), ("COMPLETED", "6000M")]
-    states = [(state, memory) for what, state, memory in seen if "compute_statistics" in what]
+    states = [(job.state, job.memory) for job in jobs if "compute_statistics" in job.what]
     assert states == [("FAILED", "60M"), ("COMPLETED", "1560M")]
-    rest = {what.split("_wildcards")[0]: state for what, state, _ in seen}
-    assert set(rest) == {
+    assert {job.what.split("_wildcards")[0] for job in jobs} == {
         "rule_tables_build_vocabulary_check_split_tabulate_annotations_tabulate_clips",
         "rule_features_extract_features",
         "rule_compute_statistics",
@@ -96,7 +95,22 @@ def test_a_run_survives_what_happens_on_a_cluster(cluster, new_project) -> None:
     again = ClusterRun(cluster, project, ["train", *ONE_THREAD])
     assert again.finish() == 0
     assert "Nothing to be done" in again.log
-    assert len(cluster.jobs()) == len(seen)
+    assert again.jobs() == []
     local = new_project("here")
     local.snakemake("train", *ONE_THREAD)
     assert learned(local) == learned(project)
+
+
+@pytest.mark.slow
+def test_the_whole_graph_runs_on_the_cluster(cluster, new_project) -> None:
+    project = new_project("the whole graph", systems=CONFIG["systems"])
+    wanted = project.would_run()
+    run = ClusterRun(cluster, project)
+    assert run.finish() == 0, run.log
+    jobs = run.jobs()
+    assert {job.state for job in jobs} == {"COMPLETED"}
+    seen = " ".join(job.what for job in jobs)
+    assert [rule for rule in wanted if rule not in seen] == []
+    assert len(jobs) < sum(wanted.values())  # small ones went together
+    assert project.result("report/index.html").is_file()
+    assert project.would_run() == {}

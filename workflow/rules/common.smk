@@ -97,6 +97,8 @@ def memory(mb, per_input=0):
 
 
 CACHED = workflow.enable_cache  # `--cache`: outputs are shared with other checkouts
+if CACHED and "SNAKEMAKE_OUTPUT_CACHE" not in os.environ:
+    raise WorkflowError("--cache needs a folder: export SNAKEMAKE_OUTPUT_CACHE=/shared/FOLDER")
 
 
 # Digests: what a rule's params hold so that it reruns when, and only when, its inputs change.
