@@ -15,7 +15,7 @@ rule prepare_listening:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
-        mem_mb=memory(500),
+        mem_mb=memory(1000),
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         n_shards=lambda wildcards: PLAN.layouts[wildcards.corpus].n_shards[wildcards.split],
@@ -64,7 +64,8 @@ rule build_report:
         "../../envs/captioner.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
+        runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         content=RESULTS.report_content(),
         benchmarks=[f"results/{C}/benchmarks", "resources/benchmarks"],
