@@ -12,7 +12,8 @@ from pathlib import Path
 SHELL, OTHERS = "sh", {"csv", "json", "python", "text", "yaml"}
 # A code span that is a command: a program of ours and what it is given. Benchmarks stand alone too.
 TYPED = re.compile(
-    r"(\w+=\S+ )*(\.venv/bin/)?((captioner|snakemake|make|python) .+|(bench|training)_\w+\.py.*)"
+    r"(\w+=\S+ )*(\.venv/bin/)?"
+    r"((captioner|snakemake|make|pip|python|uv) .+|(bench|training)_\w+\.py.*)"
 )
 FENCE = re.compile(r"^ *```(\S*)")
 SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")

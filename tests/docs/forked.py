@@ -1,7 +1,8 @@
 """Run many programs as forks of one process that has imported what they need: starts cost little.
 
 Started as a script it reads requests from standard input, JSON, one a line: `module` or `path`,
-`arguments`, `folder`. To each it answers with `exit_code` and `output`, both streams together.
+`arguments`, `folder`, `environment`. To each it answers with `exit_code` and `output`, both streams
+together.
 """
 
 import json
@@ -39,6 +40,7 @@ def run(request: dict) -> None:
     code = 1
     try:
         os.chdir(request["folder"])
+        os.environ.update(request.get("environment", {}))
         sys.argv = [request.get("module") or request["path"], *request["arguments"]]
         if request.get("module"):
             runpy.run_module(request["module"], run_name="__main__", alter_sys=True)

@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from functools import partial
@@ -132,8 +133,12 @@ def _find(words: list[str], world: World) -> None:
 def _snakemake(words: list[str], world: World) -> None:
     """Dry: with the full config, or with what the command names."""
     options = [] if "--cores" in words else ["--cores", "2"]
+    words = [word for word in words if word != "..."]
     # In front: options that take lists swallow what follows them.
-    code, output = world.run(["--dry-run", *options, *words], module="snakemake")
+    cache = {"SNAKEMAKE_OUTPUT_CACHE": str(world.folder / "cache")} if "--cache" in words else {}
+    (world.folder / "cache").mkdir(exist_ok=True)
+    words = ["--dry-run", *options, *words]
+    code, output = world.run(words, module="snakemake", environment=cache)
     assert code == 0, output
     done = "Unlocked working directory" if "--unlock" in words else "^total|Nothing to be done"
     assert re.search(done, output, re.M), output
@@ -145,6 +150,15 @@ def _make(words: list[str], world: World) -> None:
     subprocess.run(["make", "--dry-run", *words], check=True, capture_output=True, text=True)
 
 
+@runs("uv pip")
+def _uv(words: list[str], world: World) -> None:
+    """Not run, it would ask the network: the project has the extra that it installs."""
+    [extra] = re.findall(r"^\.\[(\w+)\]$", words[-1])
+    project = tomllib.loads((world.folder / "pyproject.toml").read_text(encoding="utf-8"))
+    assert extra in project["project"]["optional-dependencies"]
+    assert words[:-1] == ["install", "--python", ".venv/bin/python", "-e"]
+
+
 @runs("python")
 def _python(words: list[str], world: World) -> None:
     """A script of ours: its `--help` knows the options."""
@@ -152,6 +166,10 @@ def _python(words: list[str], world: World) -> None:
 
 
 def _script(path: str, words: list[str], world: World) -> None:
+    text = (world.folder / path).read_text(encoding="utf-8")
+    if "argparse" not in text:  # it takes what it is given
+        compile(text, path, "exec")
+        return
     code, output = world.run(["--help"], path=path)
     assert code == 0, output
     for option in (word for word in words if word.startswith("--")):

@@ -55,8 +55,8 @@ class World:
     folder: Path
     process: subprocess.Popen[str]
 
-    def run(self, arguments: list[str], **program: str) -> tuple[int, str]:
-        """Run `module=` or `path=`: exit code, and both output streams."""
+    def run(self, arguments: list[str], **program: Any) -> tuple[int, str]:
+        """Run `module=` or `path=`, in an `environment=`: exit code, and both output streams."""
         request = {"arguments": arguments, "folder": str(self.folder), **program}
         assert self.process.stdin and self.process.stdout
         self.process.stdin.write(json.dumps(request) + "\n")
