@@ -98,7 +98,7 @@ def spider_figure(bars: Sequence[Bar], identifier: str) -> Figure:
         told += " Lines: the intervals of the table."
     if any(bar.seeds for bar in bars):
         told += " Dots: single seeds."
-    svg = draw(plot, identifier, f"SPIDEr per system: {listed}.", (5.6, 0.7 + 0.32 * len(bars)))
+    svg = draw(plot, identifier, f"SPIDEr per system: {listed}.", (5.4, 0.7 + 0.32 * len(bars)))
     return Figure(svg, told)
 
 

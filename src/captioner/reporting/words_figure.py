@@ -52,7 +52,7 @@ def words_figure(words: Sequence[Words], identifier: str) -> Figure:
         f"{found.label}: {', '.join(_told(found, part) for part in MARKS)}" for found in words
     )
     alt = f"Shares of nouns and verbs that are right and found. {listed}."
-    svg = draw(plot, identifier, alt, (5.6, 0.9 + 0.32 * len(words)))
+    svg = draw(plot, identifier, alt, (5.4, 0.9 + 0.32 * len(words)))
     return Figure(svg, "Right and found as in the table: further to the right is better.")
 
 
