@@ -439,6 +439,7 @@ def test_folder_is_replaced_and_kept_when_a_report_fails(tree: Any, tmp_path: Pa
     build_report({**content, "frontends": {}}, folder)
     assert sorted(p.name for p in folder.iterdir()) == [
         "data",
+        "figures",
         "index.html",
         "media",
         "scores.txt",
