@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scale_graph import FRONTENDS, Node, read_graph, snakemake, write_project
 from scale_picture import draw
-from scale_simulation import Cluster, Job, Outcome, critical_path, grouped, simulate
+from scale_simulation import Cluster, Graph, Job, Outcome, critical_path, grouped, simulate
 
 HOURS = {"wavcaps": 7567.9, "clotho-v2.1": 43.7}  # of audio (Mei et al. 2024; Drossos et al. 2020)
 CLIPS = {"wavcaps": 403_050, "clotho-v2.1": 6972}
@@ -29,9 +29,12 @@ DECODED_S = 25.5e-3  # a clip of 1045: bench_decoding.py
 SCORED_S = 131.0  # 1045 clips, cold: captioner score
 OTHER_S = 10.0  # checks of a kind that take seconds: the report, the package
 
-# Of docs/scale.md, "stages": what is the same for every job of a rule, or grows with the shards.
-FOUND_S = 0.35  # a shard finds its clips in the table of 400,000
-MERGED_S = 0.30e-3  # a clip: the statistics of what is on the disk
+FOUND_S = 0.35  # a shard finds its clips in the table of 400,000: "stages"
+OPENED_S = 35e-6  # a clip of which the statistics are read, beside its bytes: "stages"
+# Features on the disk, a second of audio: 64 float32 every 1024 samples, 768 float16 every 0.32 s.
+BYTES_PER_S = {"transformer_small": 44100 / 1024 * 64 * 4, "convnext_transformer": 768 * 2 / 0.32}
+# Read (bench_store.py: 2060 and 1338 MB/s) and merged (`Statistics.of`: 390 and 1230) by one core.
+MERGED_BYTES_PER_S = {"transformer_small": 330e6, "convnext_transformer": 640e6}
 
 CORES = 16  # of a node
 CLUSTER = Cluster(
@@ -40,12 +43,13 @@ CLUSTER = Cluster(
     startup_s=4.0,  # Snakemake 2 CPU s ("graph"), the script's interpreter and imports the rest
     latency_s=3.0,  # slurm.conf: batch_sched_delay
     submissions_per_s=5.0,  # one sbatch after the other
-    jobs_at_once=200,  # profiles/slurm: jobs
+    jobs_at_once=200,  # profiles/slurm: jobs, and cores of all of them together
+    cores_at_once=512,
     poll_s=30.0,  # profiles/slurm: slurm-init-seconds-before-status-checks
     poll_step_s=10.0,  # the plugin's, after a look that finds no end, up to
     poll_limit_s=180.0,
 )
-GROUP = 4  # profiles/slurm: shards that are submitted together
+GROUP = 4  # profiles/slurm: shards of log-mels that are submitted together
 
 
 def job_of(node: Node, system: str, n_shards: int) -> Job:
@@ -67,7 +71,8 @@ def job_of(node: Node, system: str, n_shards: int) -> Job:
         of_clip = {"clips": TABULATED_S, "annotations": ANNOTATED_S, "split": CHECKED_S}
         seconds = clips * of_clip[node.rule.rpartition("_")[2]]
     elif node.rule == "compute_statistics":
-        seconds = clips * MERGED_S
+        n_bytes = 3600 * HOURS[corpus] * share * BYTES_PER_S[system]
+        seconds = clips * OPENED_S + n_bytes / MERGED_BYTES_PER_S[system]
     elif node.rule == "train_system":
         cores, priority = TRAINING_THREADS, 1
         seconds = EPOCHS[system] * EPOCH_CLIPS * STEP_S[system] / cores
@@ -108,29 +113,45 @@ def measure_cluster(n_shards: int, nodes: Sequence[int], picture: Path | None) -
     """Simulate the runs of both systems on each number of nodes, print and draw what they take."""
     curves = {}
     counts = sorted({2**k for k in range(math.ceil(math.log2(max(nodes))) + 1)} | set(nodes))
-    for system in FRONTENDS:
+    for system, frontend in FRONTENDS.items():
         graph = read_jobs(system, n_shards)
-        chain = critical_path(graph, CLUSTER.startup_s + CLUSTER.latency_s)
-        work_s = sum(job.seconds * job.cores for job in graph.values())
-        longest = max((graph[key] for key in chain), key=lambda job: job.seconds)
-        together = grouped(graph, ["extract_features"], GROUP, CORES)
-        print(
-            f"{system}, {len(graph)} jobs in {len(together)} submissions, {work_s / 3600:.1f} core "
-            f"hours; the longest chain {sum(graph[key].seconds for key in chain) / 3600:.2f} h, of "
-            f"which {longest.rule} {longest.seconds / 3600:.2f} h"
-        )
-        outcomes = {n: simulate(together, _cluster(n)) for n in counts}
+        print(f"{system} on {frontend}: {describe(graph)}")
+        if frontend == "logmel-dcase":
+            graph = grouped(graph, ["extract_features"], GROUP, CORES)
+            print(f"  {len(graph)} submissions")
+        outcomes = {n: simulate(graph, replace(CLUSTER, nodes=n)) for n in counts}
+        free = {n: replace(CLUSTER, nodes=n, jobs_at_once=math.inf, cores_at_once=math.inf)
+                for n in counts}  # fmt: skip
+        unlimited = {n: simulate(graph, cluster) for n, cluster in free.items()}
         for n in nodes:
-            print(f"  {report(outcomes[n])}")
-        features = {k: j for k, j in together.items() if j.rule == "extract_features"}
-        for n in nodes:
-            alone = {k: Job(j.rule, j.seconds, cores=j.cores) for k, j in features.items()}
-            outcome = simulate(alone, _cluster(n))
-            print(f"    features alone: {report(outcome)}")
-        curves[system] = [(n, of.makespan_s / 3600) for n, of in outcomes.items()]
+            print(f"  as profiles/slurm:  {report(outcomes[n])}")
+            print(f"  without its limits: {report(unlimited[n])}")
+            print(f"  features alone:     {report(simulate(features_of(graph), free[n]))}")
+        curves[f"{system}, whole run"] = [(n, unlimited[n].makespan_s / 3600) for n in counts]
+        curves[f"{frontend}, features"] = [
+            (n, simulate(features_of(graph), free[n]).makespan_s / 3600) for n in counts
+        ]
     if picture:
         draw(picture, curves, nodes)
 
 
-def _cluster(n_nodes: int) -> Cluster:
-    return replace(CLUSTER, nodes=n_nodes)
+def describe(graph: Graph) -> str:
+    """Describe the work of a graph, and its longest chain."""
+    chain = [graph[key] for key in critical_path(graph)]
+    work_s = sum(job.seconds * job.cores for job in graph.values())
+    longest = sorted(chain, key=lambda job: -job.seconds)[:3]
+    parts = ", ".join(f"{job.rule} {job.seconds / 3600:.2f}" for job in longest)
+    chain_h = sum(job.seconds for job in chain) / 3600
+    return (
+        f"{len(graph)} jobs, {work_s / 3600:.1f} core hours; the longest chain of jobs "
+        f"{chain_h:.2f} h: {parts}"
+    )
+
+
+def features_of(graph: Graph) -> dict[int, Job]:
+    """Give the jobs that extract features, as if all else were done."""
+    return {
+        key: replace(job, after=frozenset())
+        for key, job in graph.items()
+        if job.rule == "extract_features"
+    }

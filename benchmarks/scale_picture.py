@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-WIDTH, HEIGHT = 640, 360
-LEFT, RIGHT, TOP, BOTTOM = 64, 150, 20, 48
+WIDTH, HEIGHT = 680, 360
+LEFT, RIGHT, TOP, BOTTOM = 64, 180, 20, 48
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # Wong's, for all eyes
 INK, RULE, PAGE = "#1b1f24", "#d4d8de", "#ffffff"
 

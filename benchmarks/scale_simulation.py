@@ -37,7 +37,8 @@ class Cluster:
     startup_s: float = 0  # of each job, on its node
     latency_s: float = 0  # from the submission to the start on a node that is idle
     submissions_per_s: float = float("inf")
-    jobs_at_once: int | None = None  # submitted and not known to be done
+    jobs_at_once: float = float("inf")  # submitted and not known to be done
+    cores_at_once: float = float("inf")  # of those
     poll_s: float = 0  # between two looks at the queue; 0: an end is known at once
     poll_step_s: float = 0  # added after a look that finds no end, taken back after one that does
     poll_limit_s: float = float("inf")
@@ -151,7 +152,7 @@ class _Run:
         self.waiting = {key: len(job.after) for key, job in graph.items()}
         self.ready: list[tuple[int, int]] = []  # (-priority, id), a heap
         self.next_submission_s = 0.0
-        self.in_flight = 0
+        self.in_flight = self.cores_in_flight = 0
         self.queue: dict[tuple[int, int], deque[tuple[int, int]]] = defaultdict(deque)
         self.n_arrived = 0
         self.free = [(cluster.cores, cluster.gpus)] * cluster.nodes
@@ -190,12 +191,15 @@ class _Run:
         heapq.heappush(self.ready, (-self.graph[key].priority, key))
 
     def _submit(self, now: float) -> None:
-        limit = self.cluster.jobs_at_once
-        while self.ready and (limit is None or self.in_flight < limit):
+        while self.ready and self.in_flight < self.cluster.jobs_at_once:
+            cores = self.graph[self.ready[0][1]].cores
+            if self.in_flight and self.cores_in_flight + cores > self.cluster.cores_at_once:
+                break
             _, key = heapq.heappop(self.ready)
             submitted_s = max(now, self.next_submission_s)
             self.next_submission_s = submitted_s + 1 / self.cluster.submissions_per_s
             self.in_flight += 1
+            self.cores_in_flight += cores
             self._at(submitted_s + self.cluster.latency_s, "arrive", key)
         if self.in_flight and self.cluster.poll_s and not self.polling:
             self.polling = True
@@ -244,6 +248,7 @@ class _Run:
     def _notice(self, now: float) -> None:
         self.in_flight -= len(self.unnoticed)
         for key in self.unnoticed:
+            self.cores_in_flight -= self.graph[key].cores
             for follower in self.followers[key]:
                 self.waiting[follower] -= 1
                 if not self.waiting[follower]:

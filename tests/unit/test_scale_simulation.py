@@ -140,6 +140,9 @@ def test_submissions_come_one_after_the_other():
 def test_no_more_jobs_in_the_queue_than_allowed():
     outcome = simulate(graph_of([10] * 5), Cluster(nodes=5, jobs_at_once=2))
     assert sorted(outcome.ended_s.values()) == [10, 10, 20, 20, 30]
+    of_two = graph_of([10] * 5, cores=2)
+    outcome = simulate(of_two, Cluster(nodes=5, cores=2, cores_at_once=6))
+    assert sorted(outcome.ended_s.values()) == [10, 10, 10, 20, 20]
 
 
 def test_the_important_job_goes_first():
