@@ -19,7 +19,7 @@ from pathlib import Path
 
 PACKAGES = ["slurmctld", "slurmd", "slurm-client", "munge"]  # Debian's names
 ACCOUNTING_PACKAGES = ["slurmdbd", "mariadb-server-core"]
-PROGRAMS = ["slurmctld", "slurmd", "sbatch", "munged"]
+PROGRAMS = ["slurmctld", "slurmd", "sbatch", "munged", "setpriv"]
 ACCOUNTING_PROGRAMS = ["slurmdbd", "mariadbd"]
 CLIENTS = ["sbatch", "srun", "squeue", "scontrol", "scancel", "sinfo", "sacct", "sacctmgr"]
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -284,13 +284,12 @@ class LocalSlurm:
         environment["SLURM_CONF"] = str(self.folder / "slurm.conf")
         with (self.folder / f"{name}.log").open("a") as output:
             self._daemons[name] = subprocess.Popen(
-                command,
+                ["setpriv", "--pdeathsig", "TERM", *command],  # it ends when this process is killed
                 env=environment,  # none of ours: no SLURM_*, no PYTHON*
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                executable=shutil.which(command[0], path=SYSTEM_PATH),
             )
         (self.folder / "pids").write_text(
             "".join(f"{daemon.pid}\n" for daemon in self._daemons.values())
