@@ -12,7 +12,8 @@ TARGET = ["results/tiny/features/logmel-dcase/statistics/development.json"]
 def test_a_restart_loses_nothing_where_there_is_accounting(accounting_cluster, new_project) -> None:
     project = new_project("accounted")
     run = ClusterRun(accounting_cluster, project, [*TARGET, "--slurm-status-command", "sacct"])
-    run.wait_for(lambda: run.running("extract_features"))
+    log = project.result("logs/extract_features/logmel-dcase.development.0.log")
+    run.wait_for(lambda: log.is_file() and log.stat().st_size)  # the job has its node
     accounting_cluster.stop_controller()
     asked = run.log.count("Finished")
     run.sleep(15)
