@@ -28,7 +28,7 @@ ARGUMENTS = [
     "--use-fake-ui-for-media-stream",  # a microphone that beeps, for pages that record
     "--use-fake-device-for-media-stream",
 ]
-TIMEOUT_MS = 20_000  # the cores may be busy with something else
+TIMEOUT_MS = 60_000  # the cores may be busy with something else
 
 
 class Pages:

@@ -85,11 +85,15 @@ def test_the_picture_is_on_the_clips_own_axis(card):
 def test_a_word_plays_the_clip_from_where_it_looked(card):
     player = card.locator("audio")
     card.locator("table.looks tbody button").nth(2).press("Enter")
-    card.page.wait_for_function("p => p.currentTime > 0 && !p.seeking", arg=player.element_handle())
     peak_s = float(card.locator("tbody td.number").nth(2).inner_text().removesuffix(" s"))
-    assert player.evaluate("p => p.currentTime") >= peak_s - 0.06
-    at = card.locator("table.looks").evaluate("t => Number(t.style.getPropertyValue('--at'))")
-    assert 0 < at <= 1
+    card.page.wait_for_function(
+        "([p, s]) => p.currentTime >= s && !p.seeking",
+        arg=[player.element_handle(), peak_s - 0.06],
+    )
+    card.page.wait_for_function(
+        "t => { const at = Number(t.style.getPropertyValue('--at')); return 0 < at && at <= 1 }",
+        arg=card.locator("table.looks").element_handle(),
+    )
 
 
 def test_data_are_loaded_when_a_card_is_opened(new_page, report):
