@@ -132,12 +132,11 @@ def _find(words: list[str], world: World) -> None:
 @runs("snakemake")
 def _snakemake(words: list[str], world: World) -> None:
     """Dry: with the full config, or with what the command names."""
-    options = [] if "--cores" in words else ["--cores", "2"]
     words = [word for word in words if word != "..."]
     # In front: options that take lists swallow what follows them.
     cache = {"SNAKEMAKE_OUTPUT_CACHE": str(world.folder / "cache")} if "--cache" in words else {}
     (world.folder / "cache").mkdir(exist_ok=True)
-    words = ["--dry-run", *options, *words]
+    words = ["--dry-run", *words]
     code, output = world.run(words, module="snakemake", environment=cache)
     assert code == 0, output
     done = "Unlocked working directory" if "--unlock" in words else "^total|Nothing to be done"

@@ -29,7 +29,9 @@ if CODE != ROOT:
     config.update(PLAN.config)
 else:
     STARTED_WITH = fingerprint(ROOT)
-    CORES, HAS_GPU = workflow.cores, shutil.which("nvidia-smi") is not None
+    # Unlocking and listing need no `--cores`.
+    CORES = workflow.resource_settings.cores or 1
+    HAS_GPU = shutil.which("nvidia-smi") is not None
     try:
         PLAN = Plan(config, ROOT)
         RESULTS = Results(PLAN)
