@@ -442,3 +442,14 @@ def test_clothos_size_keeps_the_page_small(report, new_page, tmp_path) -> None:
     assert page.locator("#clips article").count() == PAGE
     page.select_option("#pager-below select", "53")
     assert page.locator("#clips article").count() == 1045 - 52 * PAGE
+
+
+def test_the_pages_links_are_above_what_is_scrolled_below_them(page) -> None:
+    pager = page.locator("#listen nav.pager").first
+    pager.evaluate("found => window.scrollBy(0, found.getBoundingClientRect().top - 8)")
+    at = pager.locator("select").bounding_box()
+    middle = [at["x"] + at["width"] / 2, at["y"] + at["height"] / 2]
+    seen = page.evaluate(
+        "([x, y]) => document.elementFromPoint(x, y).closest('nav').className", middle
+    )
+    assert not seen, "the pager covers them"
