@@ -13,6 +13,7 @@ from captioner.reporting.rule_graph import (
     NODE_WIDTH,
     PASSING_WIDTH,
     RuleGraph,
+    acyclic,
     lay_out,
     reduced,
     rule_graph,
@@ -95,6 +96,18 @@ def test_rules_stand_below_what_they_use_and_nothing_overlaps(graph: RuleGraph) 
         row = sorted((x, width) for x, y, width in stands if y == layer)
         for (x0, w0), (x1, w1) in pairwise(row):
             assert x1 - x0 >= (w0 + w1) / 2 - 1e-9
+
+
+def test_rules_that_use_themselves_or_each_other_are_drawn_all_the_same() -> None:
+    """A training that starts from another, and one that learns from captions of a third."""
+    back = [("train", "train"), ("score", "train")]
+    graph = RuleGraph(GRAPH.n_jobs, [*GRAPH.edges, *back])
+    assert acyclic(graph).edges == GRAPH.edges
+    assert acyclic(GRAPH) == GRAPH
+    assert lay_out(acyclic(graph)) == lay_out(GRAPH)
+    caption = rule_graph_figure(graph, "rules").caption
+    assert "goes back: train uses score, train uses train." in caption
+    assert "goes back" not in rule_graph_figure(GRAPH, "rules").caption
 
 
 def test_a_chain_stands_in_one_line() -> None:

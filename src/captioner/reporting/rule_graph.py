@@ -71,6 +71,18 @@ def rule_graph(dependencies: Mapping[Any, Iterable[Any]], target: str) -> dict[s
     return {"n_jobs": dict(sorted(n_jobs.items())), "edges": sorted(map(list, edges))}
 
 
+def acyclic(graph: RuleGraph) -> RuleGraph:
+    """Leave out the edges that close a circle.
+
+    Jobs make none, but their rules do where a training starts from another one's model.
+    """
+    kept: list[Edge] = []
+    for a, b in graph.edges:
+        if a != b and a not in _reachable(RuleGraph(graph.n_jobs, kept), b):
+            kept.append((a, b))
+    return RuleGraph(graph.n_jobs, kept)
+
+
 def reduced(graph: RuleGraph) -> RuleGraph:
     """Leave out the edges that others tell: a to c where a goes to b and b to c."""
     kept = [
@@ -82,7 +94,7 @@ def reduced(graph: RuleGraph) -> RuleGraph:
 
 
 def lay_out(graph: RuleGraph) -> Layout:
-    """Place the rules in layers, each below all that it uses, with few crossings."""
+    """Place the rules of an acyclic graph in layers, each below all that it uses; few crossings."""
     layers = _layers(graph)
     rows: list[list[str]] = [[] for _ in range(max(layers.values(), default=0) + 1)]
     for rule, layer in layers.items():

@@ -5,7 +5,7 @@ from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Curve
 
 from captioner.reporting.figures import Figure
-from captioner.reporting.rule_graph import RuleGraph, lay_out, reduced
+from captioner.reporting.rule_graph import RuleGraph, acyclic, lay_out, reduced
 from captioner.reporting.svg import INK, PAGE, SERIES, draw
 
 COLUMN_IN, LAYER_IN = 1.95, 0.84  # room for a box and what is between it and the next
@@ -13,8 +13,9 @@ BOX_IN = (1.72, 0.44)
 
 
 def rule_graph_figure(graph: RuleGraph, identifier: str) -> Figure:
-    """Draw the rules from top to bottom; edges that others tell are left out."""
-    shown = reduced(graph)
+    """Draw the rules from top to bottom; edges that others tell or that go back are left out."""
+    forward = acyclic(graph)
+    shown = reduced(forward)
     layout = lay_out(shown)
     xs = [x for path in layout.paths.values() for x, _ in path]
     xs += [x for x, _ in layout.places.values()]
@@ -49,9 +50,11 @@ def rule_graph_figure(graph: RuleGraph, identifier: str) -> Figure:
     jobs = counted(sum(graph.n_jobs.values()), "job")
     told = f"The {counted(len(graph.n_jobs), 'rule')} and {jobs} behind this report"
     svg = draw(plot, identifier, f"{told}; who uses whose output stands in the table below.", size)
-    return Figure(
-        svg, f"{told}, as Snakemake counted them. Arrows that follow from others are left out."
-    )
+    note = f"{told}, as Snakemake counted them. Arrows that follow from others are left out."
+    if circular := sorted(set(graph.edges) - set(forward.edges)):
+        told = ", ".join(f"{b} uses {a}" for a, b in circular)
+        note += f" Not drawn, for it goes back: {told}."
+    return Figure(svg, note)
 
 
 def counted(number: int, what: str) -> str:
