@@ -27,6 +27,7 @@ def followed(finished: Project, repository: Path) -> Iterator[Project]:
             path.write_text(text, encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_reader_gets_captions_and_no_other_result_is_stale(followed: Project) -> None:
     assert followed.would_run() == {}  # a family more
     system = {"name": NAME, "training": {"epochs": 2}}
