@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from good_package import CLIPS, METADATA, NAMES, OUTPUT, good_files, write_zip
 
 from captioner.cli import main
+from good_package import CLIPS, METADATA, NAMES, OUTPUT, good_files, write_zip
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
-from reporting_tree import LOGMEL, TAGS, Tagger
 
 from captioner import cli
 from captioner.audio import frontends
 from captioner.audio.frontends import build_frontend, frontend_features
 from captioner.commands import features
 from captioner.corpus.download.registry import read_registry
+from reporting_tree import LOGMEL, TAGS, Tagger
 
 RATE = 44100
 

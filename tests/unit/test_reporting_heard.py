@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
-from reporting_tree import LOGMEL, TAGS, Tagger
 
 from captioner.audio.encoders.convnext import ConvNextTiny
 from captioner.audio.encoders.network import HOP, SAMPLE_RATE_HZ
@@ -33,6 +32,7 @@ from captioner.reporting.heard import (
     unit_of,
 )
 from captioner.reporting.heard_figure import describe, heard_figure, write_picture
+from reporting_tree import LOGMEL, TAGS, Tagger
 
 RATE = 44100
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reporting_tree import METRICS, write_system
 
 from captioner.evaluation.bootstrap import over_seeds
 from captioner.reporting.content import Corpus, ReportContent, ScoreFiles, System
@@ -19,6 +18,7 @@ from captioner.reporting.scores import (
     score_rows,
     score_table,
 )
+from reporting_tree import METRICS, write_system
 
 
 def run(root: Path, name: str, base: float, seed: int = 1, **changes: Any) -> System:

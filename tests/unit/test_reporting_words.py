@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from reporting_tree import write_errors
 
 from captioner.reporting.content import Corpus, ReportContent, System
 from captioner.reporting.words import N_WORDS, read_words
 from captioner.reporting.words_figure import words_figure
+from reporting_tree import write_errors
 
 
 def content_of(path: Path, systems: list[System]) -> ReportContent:

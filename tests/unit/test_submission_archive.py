@@ -4,12 +4,12 @@ import struct
 import zipfile
 
 import pytest
-from good_package import CLIPS, NAMES, good_files, write_zip
 
 from captioner.errors import InputError
 from captioner.submission.archive import MAX_FILES, MB, read_archive, write_archive
 from captioner.submission.check import Known, check_package
 from captioner.submission.findings import Findings
+from good_package import CLIPS, NAMES, good_files, write_zip
 
 OUT = NAMES["output"]
 

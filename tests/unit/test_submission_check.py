@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from good_package import CLIPS, METADATA, NAMES, OUTPUT, STEM, good_files, write_zip
 
 from captioner.errors import InputError
 from captioner.submission.check import Known, check_package
+from good_package import CLIPS, METADATA, NAMES, OUTPUT, STEM, good_files, write_zip
 
 OUT, META, REPORT = NAMES["output"], NAMES["metadata"], NAMES["report"]
 SCORES = {

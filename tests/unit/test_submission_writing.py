@@ -10,7 +10,6 @@ from copy import deepcopy
 import pytest
 import yaml
 from encoder_reference import save_checkpoint
-from good_package import PDF
 
 from captioner.corpus.tables import Annotation, Clip, write_annotations, write_clips
 from captioner.decoding.captions import write_table
@@ -18,6 +17,7 @@ from captioner.errors import InputError
 from captioner.submission.check import Known, check_package
 from captioner.submission.parameters import total_parameters
 from captioner.submission.writing import build_metadata, to_yaml, write_package, write_system
+from good_package import PDF
 
 METRICS = {"bleu_1": 0.57894, "bleu_2": 0.38, "bleu_3": 0.25, "bleu_4": 0.16, "rouge_l": 0.38,
            "meteor": 0.18, "cider": 0.46, "spice": 0.13, "spider": 0.295}  # fmt: skip
