@@ -10,11 +10,11 @@ from PIL import Image
 
 from captioner.audio.logmel import LogMel
 from captioner.audio.mel import hz_to_mel
+from captioner.audio.spectrogram import SPECTROGRAM
 from captioner.corpus.shards import shard_of
 from captioner.corpus.tables import Clip
 from captioner.reporting.media import (
     PROBLEMS,
-    SPECTROGRAM,
     marked_frequencies,
     media_name,
     prepare_clips,

@@ -2,6 +2,7 @@
 
 import argparse
 import textwrap
+from pathlib import Path
 from typing import TypeAlias
 
 SOME_FAILED = 1
@@ -16,6 +17,13 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return number
+
+
+def add_models(parser: argparse.ArgumentParser, help: str) -> None:
+    """Add `--model DIR`, which may be given several times."""
+    parser.add_argument(
+        "--model", type=Path, required=True, action="append", metavar="DIR", help=help
+    )
 
 
 class HelpFormatter(argparse.HelpFormatter):

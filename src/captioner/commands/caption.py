@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from captioner.commands.arguments import SOME_FAILED, Commands, positive
+from captioner.commands.arguments import SOME_FAILED, Commands, add_models, positive
 from captioner.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,14 +45,7 @@ def add(commands: Commands) -> None:
         help="audio of any format and rate libsndfile reads (wav, flac, ogg, mp3, ...); folders "
         "with all audio files below them; - reads names from standard input, one a line",
     )
-    parser.add_argument(
-        "--model",
-        type=Path,
-        required=True,
-        action="append",
-        metavar="DIR",
-        help="the folder of a trained system; several times: an ensemble of them",
-    )
+    add_models(parser, "the folder of a trained system; several times: an ensemble of them")
     parser.add_argument(
         "--window",
         type=_seconds,

@@ -4,7 +4,7 @@ import argparse
 from importlib.util import find_spec
 from pathlib import Path
 
-from captioner.commands.arguments import Commands
+from captioner.commands.arguments import Commands, add_models
 from captioner.errors import InputError
 
 EXTRA = ("onnx", "onnxscript", "onnxruntime")
@@ -22,14 +22,7 @@ def add(commands: Commands) -> None:
         epilog="Example: captioner export --model results/synthetic/systems/transformer_small/"
         "seed1/model --out exported",
     )
-    parser.add_argument(
-        "--model",
-        type=Path,
-        required=True,
-        action="append",
-        metavar="DIR",
-        help="the folder of a trained system",
-    )
+    add_models(parser, "the folder of a trained system")
     parser.add_argument(
         "--out",
         type=Path,

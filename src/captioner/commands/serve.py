@@ -1,9 +1,8 @@
 """`captioner serve`: a page that captions sounds dropped, chosen or recorded."""
 
 import argparse
-from pathlib import Path
 
-from captioner.commands.arguments import Commands, positive
+from captioner.commands.arguments import Commands, add_models, positive
 from captioner.errors import InputError
 
 HIGHEST_PORT = 65535
@@ -20,14 +19,7 @@ def add(commands: Commands) -> None:
         epilog="Example: captioner serve --model results/synthetic/systems/transformer_small/"
         "seed1/model",
     )
-    parser.add_argument(
-        "--model",
-        type=Path,
-        required=True,
-        action="append",
-        metavar="DIR",
-        help="the folder of a trained system; several times: an ensemble of them",
-    )
+    add_models(parser, "the folder of a trained system; several times: an ensemble of them")
     parser.add_argument(
         "--host",
         default="127.0.0.1",

@@ -12,9 +12,10 @@ import numpy as np
 import soundfile
 from matplotlib.image import imsave
 
-from captioner.audio.logmel import LogMel, LogMelSettings
+from captioner.audio.logmel import LogMel
 from captioner.audio.mel import hz_to_mel
 from captioner.audio.reading import read_audio, resample
+from captioner.audio.spectrogram import DYNAMIC_RANGE_DB, LOWEST_TOP_DB, SPECTROGRAM
 from captioner.corpus.shards import shard_of
 from captioner.corpus.tables import Clip
 from captioner.errors import InputError
@@ -25,25 +26,7 @@ PROBLEMS = "problems.json"  # file name -> why the clip has neither sound nor pi
 MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 MP3_COMPRESSION = 0.6  # of libsndfile's 0 to 1, variable rate: about 60 kbit/s at 44.1 kHz, mono
 
-SPECTROGRAM = LogMelSettings(  # windows and hops as the task's front-end, in more bands
-    kind="logmel",
-    sample_rate_hz=44100,
-    window="hamming",
-    n_fft=2048,
-    hop=1024,
-    n_mels=96,
-    f_min_hz=0.0,
-    f_max_hz=22050.0,
-    power=2,
-    log_offset=1e-10,
-    log_floor="maximum",
-    scale="decibel",
-    peak_normalise=False,
-    storage="float32",
-)
 MAX_COLUMNS = 640  # of the picture, more than a card has pixels
-DYNAMIC_RANGE_DB = 80
-LOWEST_TOP_DB = -21  # of a tone 60 dB below full scale: silence stays dark
 MARKED_HZ = (1000, 4000, 16000)
 
 log = logging.getLogger(__name__)

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from captioner.audio.spectrogram import DYNAMIC_RANGE_DB, SPECTROGRAM
 from captioner.job import atomic_path
 from captioner.reporting import data, loading
 from captioner.reporting.attention import write_attention_data
@@ -27,7 +28,6 @@ from captioner.reporting.learning import (
 )
 from captioner.reporting.listening import read_listening, write_listening
 from captioner.reporting.loading import METRICS
-from captioner.reporting.media import DYNAMIC_RANGE_DB, SPECTROGRAM
 from captioner.reporting.provenance import describe
 from captioner.reporting.rule_graph_figure import rule_graph_figure
 from captioner.reporting.scores import (
