@@ -40,7 +40,8 @@ def main() -> None:
         names = arguments.stages or STAGE_NAMES
         if unknown := set(names) - set(STAGE_NAMES):
             parser.error(f"unknown stages: {', '.join(sorted(unknown))}; {', '.join(STAGE_NAMES)}")
-        measure_stages(arguments.sizes, names)
+        needs = {"load_training", "decode"} & set(names)  # the vocabulary
+        measure_stages(arguments.sizes, {*names, "count_words"} if needs else set(names))
     if "cluster" in parts:
         measure_cluster(max(arguments.shards), arguments.nodes, arguments.picture)
 
