@@ -13,6 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
+
+from playwright.sync_api import expect
+
 from captioner.reporting.listening import DATA_FILE, Listening
 from captioner.reporting.listening import write_listening as write_data
 from captioner.reporting.report import build_report
@@ -117,9 +121,9 @@ def test_a_card_says_everything_as_it_was_written(page, data) -> None:
     assert "by A & B <c>" in card.text_content() and "tagger hears Wind 0.92" in card.text_content()
     assert "22.05 kHz" in card.text_content()
     card.get_by_text("All scores and seeds").click()
-    rows = card.locator(".more tbody tr").all()
-    assert len(rows) == len(data["runs"]) == 3
-    for row, run in zip(rows, data["runs"], strict=True):
+    rows = card.locator(".more tbody tr")
+    expect(rows).to_have_count(len(data["runs"]))  # once the page has heard that it opened
+    for row, run in zip(rows.all(), data["runs"], strict=True):
         expected = [f"{run['scores'][metric][i]:.3f}" for metric in METRICS]
         assert row.locator("td").all_text_contents() == expected
         assert (run["captions"][i] in row.text_content()) == (not run["first"])
@@ -133,6 +137,7 @@ def test_audio_plays_and_the_picture_follows(page) -> None:
     assert player.get_attribute("preload") == "none"
     player.evaluate("(player) => player.play()")
     page.wait_for_function("document.querySelector('#clips audio').currentTime > 0.2")
+    page.wait_for_function("document.querySelector('#clips .head').style.left")
     assert player.evaluate("(player) => player.duration") == pytest.approx(1.5, abs=0.1)
     assert card.locator("img").evaluate("(image) => image.decode().then(() => image.naturalWidth)")
     head = card.locator(".head")
@@ -159,7 +164,7 @@ def test_one_clip_plays_at_a_time_and_none_that_is_out_of_sight(page) -> None:
         True,
     ]
     page.locator("#pager-above").get_by_text("Next").click()
-    assert page.evaluate("players.every((player) => player.paused)")
+    page.wait_for_function("players.every((player) => player.paused)")
 
 
 def test_order_is_that_of_the_scores(page, data) -> None:
@@ -336,6 +341,7 @@ def test_everything_is_reached_by_keyboard(page) -> None:
 
 def test_every_control_has_a_name(page) -> None:
     page.locator("article .more summary").first.click()
+    page.locator("article .more tbody tr").first.wait_for()
     unnamed = page.evaluate(
         """() => [...document.querySelectorAll(
             "#listen :is(a, button, input, select, audio, nav, [role=region])")]

@@ -109,7 +109,7 @@ def test_the_page_by_keyboard(report: Path, new_page: Callable) -> None:
     assert focused("e.className") == "skip"
     assert focused("e.getBoundingClientRect().left") > 0, "seen as soon as it has the focus"
     page.keyboard.press("Enter")
-    assert page.evaluate("location.hash") == "#results"
+    page.wait_for_function("location.hash === '#results'")
     page.locator("nav a").first.focus()
     page.keyboard.press("Tab")
     assert focused("e.getAttribute('href')") == "#learning"

@@ -372,7 +372,7 @@ def test_the_name_of_a_file(model, tmp_path, capsys):
 
 def test_without_the_extra(model, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(
-        "captioner.commands.export.find_spec", lambda name: None if name == "onnx" else object()
+        "captioner.commands.arguments.find_spec", lambda name: None if name == "onnx" else object()
     )
     told = refused(capsys, "--model", model, "--out", tmp_path / "out")
     assert "found no onnx, expected" in told

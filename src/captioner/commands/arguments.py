@@ -1,9 +1,12 @@
-"""What several commands share: argument types and exit codes."""
+"""What several commands share: arguments, exit codes, optional extras."""
 
 import argparse
 import textwrap
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
+
+from captioner.errors import InputError
 
 SOME_FAILED = 1
 USAGE_ERROR = 2  # as argparse
@@ -24,6 +27,15 @@ def add_models(parser: argparse.ArgumentParser, help: str) -> None:
     parser.add_argument(
         "--model", type=Path, required=True, action="append", metavar="DIR", help=help
     )
+
+
+def need_extra(extra: str, *packages: str) -> None:
+    """Raise `InputError` where packages of an optional extra are not installed."""
+    if missing := [name for name in packages if find_spec(name) is None]:
+        raise InputError(
+            f"{extra}: found no {', '.join(missing)}, expected the packages of the extra: "
+            f"pip install 'aac-workflow[{extra}]'."
+        )
 
 
 class HelpFormatter(argparse.HelpFormatter):

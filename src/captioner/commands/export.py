@@ -1,13 +1,10 @@
 """`captioner export`: a trained system as ONNX graphs, to caption without PyTorch."""
 
 import argparse
-from importlib.util import find_spec
 from pathlib import Path
 
-from captioner.commands.arguments import Commands, add_models
+from captioner.commands.arguments import Commands, add_models, need_extra
 from captioner.errors import InputError
-
-EXTRA = ("onnx", "onnxscript", "onnxruntime")
 
 
 def add(commands: Commands) -> None:
@@ -40,11 +37,7 @@ def _export(arguments: argparse.Namespace) -> int:
             "an ensemble each into a folder of its own; the mean of their probabilities is the "
             "ensemble's."
         )
-    if missing := [name for name in EXTRA if find_spec(name) is None]:
-        raise InputError(
-            f"export: found no {', '.join(missing)}, expected the packages of the extra: "
-            "pip install 'aac-workflow[export]'."
-        )
+    need_extra("export", "onnx", "onnxscript", "onnxruntime")
     from captioner.export.export import DESCRIPTION, export_system
 
     (model,) = arguments.model

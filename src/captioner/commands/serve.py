@@ -2,8 +2,7 @@
 
 import argparse
 
-from captioner.commands.arguments import Commands, add_models, positive
-from captioner.errors import InputError
+from captioner.commands.arguments import Commands, add_models, need_extra, positive
 
 HIGHEST_PORT = 65535
 
@@ -52,14 +51,7 @@ def add(commands: Commands) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    try:
-        import starlette  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            f"captioner serve needs the Python packages starlette and uvicorn ({error}). Install "
-            "the extra: pip install 'aac-workflow[serve]'."
-        ) from error
+    need_extra("serve", "starlette", "uvicorn")
     from captioner.serving.server import serve
     from captioner.serving.uploads import MEGABYTE, Limits
 
