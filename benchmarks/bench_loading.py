@@ -29,7 +29,7 @@ from captioner.audio.frontends import Heard
 from captioner.corpus.tables import Annotation, Clip, write_annotations, write_clips
 from captioner.settings import complete
 from captioner.store.schema import ShardMetadata
-from captioner.store.statistics import compute_statistics
+from captioner.store.shards import FeatureStore
 from captioner.store.writing import open_shard
 from captioner.text.vocabulary import Vocabulary, build_vocabulary
 from captioner.training.augmentation import Augmentation
@@ -206,7 +206,7 @@ def train(folder: Path, n_steps: int) -> None:
 
     step.Stepper.take = counting  # type: ignore[method-assign]
     source = source_of(folder, "development", "logmel")
-    compute_statistics(source.shards["logmel"]).save(folder / "statistics.json")
+    FeatureStore(source.shards["logmel"]).statistics().save(folder / "statistics.json")
     try:
         train.train_system(
             system="baseline",

@@ -43,7 +43,6 @@ from captioner.models.checkpoint import LoadedModel
 from captioner.models.registry import build_model
 from captioner.settings import complete, read_yaml
 from captioner.store.shards import FeatureStore
-from captioner.store.statistics import compute_statistics
 from captioner.store.writing import write_shard
 from captioner.text.vocabulary import Vocabulary, build_vocabulary
 from captioner.training.batches import make_batch, plan_training
@@ -91,7 +90,7 @@ def read_everything(folder: Path, n_clips: int) -> Measures:
     """The statistics of all features."""
     corpus = Corpus(folder, n_clips)
     clock = time.process_time()
-    compute_statistics(corpus.shards).save(folder / "statistics.json")
+    FeatureStore(corpus.shards).statistics().save(folder / "statistics.json")
     yield "features: statistics", time.process_time() - clock, n_clips
 
 

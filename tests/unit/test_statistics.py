@@ -4,12 +4,15 @@ import json
 import random
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from captioner.audio.frontends import Heard
 from captioner.errors import InputError
 from captioner.store.schema import ShardMetadata
-from captioner.store.statistics import Statistics, compute_statistics, merge_all
+from captioner.store.shards import FeatureStore
+from captioner.store.statistics import Statistics, merge_all
 from captioner.store.writing import open_shard
 
 RNG = np.random.default_rng(5)
@@ -56,12 +59,36 @@ def test_merging_equals_the_concatenation_in_any_order(parts):
     assert_equal(halves[1].merge(halves[0]), whole)
 
 
-def test_shards_are_streamed(tmp_path, parts):
+def test_shards_keep_their_own(tmp_path, parts):
     write(tmp_path / "0.parquet", {f"a.{i}.wav": part for i, part in enumerate(parts[:4])})
     write(tmp_path / "1.parquet", {})
     write(tmp_path / "2.parquet", {f"b [{i}].wav": part for i, part in enumerate(parts[4:])})
     paths = [tmp_path / f"{i}.parquet" for i in range(3)]
-    assert_equal(compute_statistics(paths), np.concatenate(parts))
+    assert_equal(FeatureStore(paths).statistics(), np.concatenate(parts))
+    assert Statistics.of_shard(paths[1]).n == 0
+    for path in (paths[0], paths[2]):  # no feature is read again
+        content = path.read_bytes()
+        features = FeatureStore([path]).as_stored(FeatureStore([path]).file_names[-1]).tobytes()
+        assert content.count(features) == 1
+        path.write_bytes(content.replace(features, bytes(len(features))))
+    assert_equal(FeatureStore(paths).statistics(), np.concatenate(parts))
+
+
+def test_they_are_of_the_features_as_they_are_stored(tmp_path):
+    features = RNG.normal(size=(40, 3)).astype(np.float32)
+    path = tmp_path / "0.parquet"
+    with open_shard(path, ShardMetadata({}, 3, "float16", (), "")) as writer:
+        writer.write("a.wav", Heard(features, None))
+    assert_equal(FeatureStore([path]).statistics(), features.astype(np.float16))
+
+
+def test_a_shard_that_keeps_none_is_named(tmp_path):
+    path = tmp_path / "0.parquet"
+    metadata = ShardMetadata({}, 3, "float32", (), "")
+    row = [["a.wav"], [1], [bytes(12)]]
+    pq.write_table(pa.table(row, schema=metadata.schema()), path, row_group_size=1)
+    with pytest.raises(InputError, match=r"0\.parquet: found no statistics in its metadata"):
+        FeatureStore([path]).statistics()
 
 
 def test_constant_features_have_no_spread():
@@ -93,4 +120,4 @@ def test_a_file_that_is_no_statistics_is_named(tmp_path, content):
 def test_no_clips_are_refused(tmp_path):
     write(tmp_path / "0.parquet", {})
     with pytest.raises(InputError, match=r"found no clip in .*0\.parquet"):
-        compute_statistics([tmp_path / "0.parquet"])
+        FeatureStore([tmp_path / "0.parquet"]).statistics()

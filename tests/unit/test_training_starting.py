@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from training_corpus import make_corpus, make_settings
 
 from captioner.errors import InputError
-from captioner.store.statistics import compute_statistics
+from captioner.store.shards import FeatureStore
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.train import train_system
 
@@ -62,7 +62,7 @@ def test_a_training_that_only_harms_gives_back_its_start(corpus, trained):
 def test_starts_from_the_weights_and_normalisation_of_another_model(corpus, trained, tmp_path):
     """A training that moves nothing has them at its end, though its own features differ."""
     statistics = tmp_path / "others.json"
-    compute_statistics(corpus["validation"].shards["logmel"]).save(statistics)
+    FeatureStore(corpus["validation"].shards["logmel"]).statistics().save(statistics)
     changed = {"statistics": {"logmel": [statistics]}, "seed": 7}
     settings = make_settings(**STILL)
     settings["model"] = settings["model"] | {"dropout": 0.4}  # no weights depend on it

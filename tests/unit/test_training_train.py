@@ -31,7 +31,6 @@ from captioner.memory import keep_freed_memory
 from captioner.models.checkpoint import load_model
 from captioner.models.registry import FAMILIES
 from captioner.store.shards import FeatureStore
-from captioner.store.statistics import compute_statistics
 from captioner.text.vocabulary import build_vocabulary
 from captioner.training import loop
 from captioner.training.events import read_events
@@ -496,7 +495,7 @@ def test_several_corpora_with_weights_and_task_tokens(corpus, tmp_path):
     own = dataclasses.replace(corpus["sources"][0], task_token="ours")
     held_out = dataclasses.replace(corpus["validation"], task_token="ours")
     statistics = tmp_path / "other.json"
-    compute_statistics(other.shards["logmel"]).save(statistics)
+    FeatureStore(other.shards["logmel"]).statistics().save(statistics)
     changed = {
         "sources": [own, other],
         "validation": held_out,

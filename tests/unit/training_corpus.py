@@ -10,7 +10,7 @@ from captioner.audio.frontends import Heard
 from captioner.corpus.tables import Annotation, Clip, write_annotations, write_clips
 from captioner.settings import complete, read_yaml
 from captioner.store.schema import ShardMetadata
-from captioner.store.statistics import compute_statistics
+from captioner.store.shards import FeatureStore
 from captioner.store.writing import open_shard
 from captioner.text.vocabulary import build_vocabulary
 from captioner.training.sources import Source
@@ -126,7 +126,7 @@ def make_corpus(folder: Path, *, validation: bool = True) -> dict[str, Any]:
     """Write a corpus of six development and four validation clips; give the job's arguments."""
     source = make_source(folder, "development", NAMES)
     statistics = folder / "statistics.json"
-    compute_statistics(source.shards["logmel"]).save(statistics)
+    FeatureStore(source.shards["logmel"]).statistics().save(statistics)
     vocabulary = folder / "vocabulary.json"
     texts = [text for name in NAMES for text in captions_of(name)]
     counted_on = [{"corpus": "tiny", "splits": ["development"]}]

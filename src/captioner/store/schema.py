@@ -6,6 +6,9 @@ JSON: the front-end's settings, n_features, dtype (of `features`), tags (their n
 weights_md5. Polars or pandas read a clip with
 
     numpy.frombuffer(row.features, dtype).reshape(row.n_frames, n_features)
+
+The key `captioner.moments` holds JSON, too: `n` frames, and the `mean` and `m2` of each feature
+over them (`captioner.store.statistics`).
 """
 
 import json
@@ -18,6 +21,7 @@ import pyarrow as pa
 from captioner.audio.frontends import FrontEnd
 
 METADATA_KEY = b"captioner"
+MOMENTS_KEY = b"captioner.moments"
 DTYPES: dict[str, np.dtype] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
 TAGS_DTYPE = np.dtype("<f2")  # probabilities: an error of 2**-12 at most
 

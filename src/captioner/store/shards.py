@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from captioner.errors import InputError
 from captioner.store.schema import DTYPES, TAGS_DTYPE, ShardMetadata
+from captioner.store.statistics import Statistics, merge_all
 
 OPEN_SHARDS = 64  # files open at a time
 LENGTH_BYTES = 4  # what Parquet's PLAIN encoding writes before the bytes of a cell, little-endian
@@ -150,6 +151,17 @@ class FeatureStore(Mapping[str, np.ndarray]):
     def n_frames(self, file_name: str) -> int:
         """Give a clip's number of frames without reading its features."""
         return self.rows[file_name].n_frames
+
+    def statistics(self) -> Statistics:
+        """Merge what each shard keeps of its features: hundreds of GB are not read again.
+
+        Raises `InputError` if no shard holds a clip.
+        """
+        if not self.rows:
+            raise InputError(
+                f"statistics: found no clip in {', '.join(map(str, self.paths))}, expected some."
+            )
+        return merge_all(map(Statistics.of_shard, self.paths))
 
 
 def _ends_of_cells(file: pq.ParquetFile) -> dict[str, np.ndarray]:

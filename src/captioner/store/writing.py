@@ -1,5 +1,6 @@
 """Write the features of clips to Parquet shards; `captioner.store.schema` says how they look."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,8 @@ from captioner.corpus.shards import shard_of
 from captioner.corpus.tables import Clip
 from captioner.errors import InputError
 from captioner.job import Progress, atomic_path
-from captioner.store.schema import DTYPES, TAGS_DTYPE, ShardMetadata
+from captioner.store.schema import DTYPES, MOMENTS_KEY, TAGS_DTYPE, ShardMetadata
+from captioner.store.statistics import Statistics
 
 
 def write_shard(
@@ -39,10 +41,15 @@ def write_shard(
 
 
 class ShardWriter:
-    """Writes clips to an open shard, a row and a row group each."""
+    """Writes clips to an open shard, a row and a row group each.
+
+    Attributes:
+        statistics: of what was written, as it is stored.
+    """
 
     def __init__(self, parquet: pq.ParquetWriter, metadata: ShardMetadata):
         """Use `open_shard`."""
+        self.statistics = Statistics.none(metadata.n_features)
         self._parquet = parquet
         self._metadata = metadata
 
@@ -60,6 +67,7 @@ class ShardWriter:
         if self._metadata.tags:
             row.append([np.asarray(heard.tags, TAGS_DTYPE).tobytes()])
         self._parquet.write_batch(pa.record_batch(row, schema=self._parquet.schema))
+        self.statistics = self.statistics.merge(Statistics.of(features))
 
 
 @contextmanager
@@ -77,7 +85,9 @@ def open_shard(output: str | Path, metadata: ShardMetadata) -> Iterator[ShardWri
             write_statistics=False,
         ) as parquet,
     ):
-        yield ShardWriter(parquet, metadata)
+        writer = ShardWriter(parquet, metadata)
+        yield writer
+        parquet.add_key_value_metadata({MOMENTS_KEY: json.dumps(writer.statistics.to_json())})
 
 
 def _batches(clips: Sequence[Clip], batch_s: float) -> Iterator[Sequence[Clip]]:
