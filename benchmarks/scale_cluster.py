@@ -30,11 +30,7 @@ SCORED_S = 131.0  # 1045 clips, cold: captioner score
 OTHER_S = 10.0  # checks of a kind that take seconds: the report, the package
 
 FOUND_S = 0.35  # a shard finds its clips in the table of 400,000: "stages"
-OPENED_S = 35e-6  # a clip of which the statistics are read, beside its bytes: "stages"
-# Features on the disk, a second of audio: 64 float32 every 1024 samples, 768 float16 every 0.32 s.
-BYTES_PER_S = {"transformer_small": 44100 / 1024 * 64 * 4, "convnext_transformer": 768 * 2 / 0.32}
-# Read (bench_store.py: 2060 and 1338 MB/s) and merged (`Statistics.of`: 390 and 1230) by one core.
-MERGED_BYTES_PER_S = {"transformer_small": 330e6, "convnext_transformer": 640e6}
+MERGED_S = 15e-6  # a clip whose shard's statistics are read: "stages"
 
 CORES = 16  # of a node
 CLUSTER = Cluster(
@@ -71,8 +67,7 @@ def job_of(node: Node, system: str, n_shards: int) -> Job:
         of_clip = {"clips": TABULATED_S, "annotations": ANNOTATED_S, "split": CHECKED_S}
         seconds = clips * of_clip[node.rule.rpartition("_")[2]]
     elif node.rule == "compute_statistics":
-        n_bytes = 3600 * HOURS[corpus] * share * BYTES_PER_S[system]
-        seconds = clips * OPENED_S + n_bytes / MERGED_BYTES_PER_S[system]
+        seconds = clips * MERGED_S
     elif node.rule == "train_system":
         cores, priority = TRAINING_THREADS, 1
         seconds = EPOCHS[system] * EPOCH_CLIPS * STEP_S[system] / cores
