@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,16 @@ def job_of(folder, family="conv_transformer", dropout=0.0, validation=True, **tr
     settings = make_settings(family, **{"epochs": 3, "learning_rate": 0.01, **training})
     settings["model"] = settings["model"] | {"dropout": dropout}
     return {"settings": settings, **make_corpus(folder, validation=validation)}
+
+
+def with_mappings(job):
+    """The job as the rule's params have it."""
+    validation = job["validation"] and asdict(job["validation"])
+    return {**job, "sources": [asdict(each) for each in job["sources"]], "validation": validation}
+
+
+def launch(n_processes, n_nodes=1, **job):
+    launch_training(n_processes=n_processes, n_nodes=n_nodes, **with_mappings(job))
 
 
 def result(job):
@@ -79,12 +90,15 @@ CASES = {
         pytest.param("one clip", marks=pytest.mark.slow),
     ],
 )
-def test_two_processes_train_as_one(tmp_path, case):
+def test_two_processes_train_as_one(tmp_path, case, monkeypatch):
     """The same loss curve, to 1e-5 of its values, and the same weights to 1e-4."""
     family, training = CASES[case]
     alone, together = (job_of(tmp_path / name, family, **training) for name in ("1", "2"))
     train_system(**alone)
-    launch_training(n_processes=2, **together)
+    (tmp_path / "system").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "system"))
+    launch(n_processes=2, **together)
+    assert list((tmp_path / "system").iterdir()) == []  # nothing is left there
     (weights, rows), (found, rows_found) = result(alone), result(together)
     assert len(rows) == len(rows_found) == 3
     for row, row_found in zip(rows, rows_found, strict=True):
@@ -124,17 +138,17 @@ def test_a_process_that_dies_ends_all_and_the_training_goes_on_exactly(tmp_path,
     """Killed in the second epoch, dropout on: bit for bit the weights of an uninterrupted run."""
     training = {"batching": "clips", "batch_size": 3, "specaugment": SPECAUGMENT, "dropout": 0.3}
     whole, killed = job_of(tmp_path / "whole", **training), job_of(tmp_path / "killed", **training)
-    launch_training(n_processes=2, **whole)
+    launch(n_processes=2, **whole)
     (tmp_path / "hook").mkdir()
     hook = tmp_path / "hook" / "sitecustomize.py"
     hook.write_text(KILL.format(call=4))
     monkeypatch.setenv("PYTHONPATH", str(hook.parent))
     with pytest.raises(RuntimeError, match=r"process 1 of the 2 .* died with exit code -9"):
-        launch_training(n_processes=2, **killed)
+        launch(n_processes=2, **killed)
     assert not killed["model_folder"].exists()
     assert len(list(killed["resume_folder"].glob("*.pt"))) == 1
     hook.write_text("")
-    launch_training(n_processes=2, **killed)
+    launch(n_processes=2, **killed)
     (weights, rows), (found, rows_found) = result(whole), result(killed)
     assert rows_found == rows and len(rows) == 3
     assert all(torch.equal(found[name], values) for name, values in weights.items())
@@ -146,7 +160,7 @@ def test_processes_drop_out_differently(tmp_path):
     rows = []
     for n in (1, 2):
         job = job_of(tmp_path / str(n), dropout=0.5, epochs=1, batching="clips", batch_size=6)
-        launch_training(n_processes=n, **job)
+        launch(n_processes=n, **job)
         rows.append(result(job)[1][0])
     assert float(rows[0]["training_loss"]) == pytest.approx(
         float(rows[1]["training_loss"]), rel=0.2
@@ -162,7 +176,7 @@ def test_what_the_training_refuses_is_said_as_by_one_process(tmp_path, caplog):
         caplog.at_level(logging.INFO),
         pytest.raises(InputError, match="set `n_steps` in `model:`"),
     ):
-        launch_training(n_processes=2, **job)
+        launch(n_processes=2, **job)
     assert "Training in 2 processes on 1 machines" in caplog.text
     assert not list(job["resume_folder"].parent.glob(".processes-*"))
 
@@ -179,7 +193,7 @@ def test_what_one_process_meets_is_told_with_its_trace(tmp_path, monkeypatch):
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "hook"))
     with pytest.raises(RuntimeError, match=r"(?s)process 1 of 2 .*the disk is gone"):
-        launch_training(n_processes=2, **job_of(tmp_path / "corpus"))
+        launch(n_processes=2, **job_of(tmp_path / "corpus"))
 
 
 SRUN = """#!/bin/sh
@@ -205,7 +219,7 @@ def test_two_nodes_of_a_slurm_job(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURMD_NODENAME", "localhost")
     alone, together = (job_of(tmp_path / name, batching="clips") for name in ("1", "2"))
     train_system(**alone)
-    launch_training(n_processes=1, n_nodes=2, **together)
+    launch(n_processes=1, n_nodes=2, **together)
     losses = [[float(row["training_loss"]) for row in result(job)[1]] for job in (alone, together)]
     assert np.allclose(*losses, rtol=1e-5)
     assert "--nodes 2 --ntasks 2 --ntasks-per-node 1" in (tmp_path / "seen").read_text()
@@ -226,7 +240,7 @@ def test_told_to_end_no_process_stays(tmp_path):
         stdin=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(HERE.parents[1] / "src")},
     ) as parent:
-        pickle.dump(job, parent.stdin)
+        pickle.dump(with_mappings(job), parent.stdin)
         parent.stdin.close()
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and not list(job["resume_folder"].glob("*.pt")):

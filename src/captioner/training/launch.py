@@ -8,15 +8,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from captioner.errors import InputError
 from captioner.job import write_json
-from captioner.training.sources import Source
-from captioner.training.train import train_system
-from captioner.training.worker import JOB, error_file
+from captioner.training.worker import JOB, error_file, train
 
 LINE = re.compile(r"(?P<level>INFO|WARNING|ERROR|CRITICAL) [\w.]+: ")
 FAILURE = re.compile(r"rank\s*:\s*(\d+) .*\n\s*exitcode\s*:\s*(-?\d+)")  # of torchrun's report
@@ -27,7 +24,9 @@ log = logging.getLogger(__name__)
 
 
 def launch_training(*, n_processes: int, n_nodes: int = 1, **job: Any) -> None:
-    """Call `train_system` with the arguments `job` in `n_processes` processes per machine.
+    """Call `train_system` in `n_processes` processes per machine.
+
+    `job`: its arguments, but for `sources` and `validation`, mappings as `Source` takes them.
 
     One on one machine is this process. Several are started by `torchrun`: on this machine, or on
     each of the `n_nodes` of this SLURM job, where the files must be the same. On CPUs `threads`,
@@ -36,7 +35,7 @@ def launch_training(*, n_processes: int, n_nodes: int = 1, **job: Any) -> None:
     process died and could not say why.
     """
     if n_processes == n_nodes == 1:
-        train_system(**job)
+        train(job)
         return
     if n_nodes > 1 and "SLURM_JOB_ID" not in os.environ:
         raise InputError(
@@ -49,7 +48,7 @@ def launch_training(*, n_processes: int, n_nodes: int = 1, **job: Any) -> None:
     with tempfile.TemporaryDirectory(dir=parent, prefix=".processes-") as name:
         folder = Path(name)
         write_json(folder / JOB, _as_json({**job, "threads": threads}))
-        start = _torchrun(n_processes, n_nodes, job["threads"])
+        start = _torchrun(n_processes, n_nodes, job["threads"], folder)
         command = [*start, "-m", "captioner.training.worker", name]
         source = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
@@ -77,8 +76,9 @@ def _environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith("SLURM_") or k in kept}
 
 
-def _torchrun(n_processes: int, n_nodes: int, threads: int) -> list[str]:
+def _torchrun(n_processes: int, n_nodes: int, threads: int, folder: Path) -> list[str]:
     run = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(n_processes)]
+    run += ["--log-dir", str(folder / "torchrun")]  # else it leaves folders in the system's own
     if n_nodes == 1:
         return [*run, "--standalone"]
     job = os.environ["SLURM_JOB_ID"]
@@ -128,8 +128,6 @@ def _failure(folder: Path, last_words: list[str], n_processes: int) -> Exception
 
 
 def _as_json(value: Any) -> Any:
-    if isinstance(value, Source):
-        return _as_json(asdict(value))
     if isinstance(value, Mapping):
         return {key: _as_json(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):

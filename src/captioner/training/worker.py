@@ -8,7 +8,9 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from captioner.errors import InputError
 from captioner.job import exit_on_sigterm, write_json
@@ -26,16 +28,20 @@ def main(folder: Path) -> None:
         level=logging.ERROR if rank else logging.INFO, format="%(levelname)s %(name)s: %(message)s"
     )
     logging.captureWarnings(True)
-    job = json.loads((folder / JOB).read_text(encoding="utf-8"))
-    validation = job.pop("validation")
-    sources = [Source.from_dict(source) for source in job.pop("sources")]
     try:
-        train_system(sources=sources, validation=validation and Source.from_dict(validation), **job)
+        train(json.loads((folder / JOB).read_text(encoding="utf-8")))
     except Exception as error:
         known = isinstance(error, InputError)
         text = str(error) if known else traceback.format_exc()
         write_json(folder / error_file(rank), {"known": known, "error": text})
         sys.exit(1)
+
+
+def train(job: Mapping[str, Any]) -> None:
+    """Call `train_system` with the arguments `job`, of which the sources are mappings."""
+    sources = [Source.from_dict(source) for source in job["sources"]]
+    validation = job["validation"] and Source.from_dict(job["validation"])
+    train_system(**{**job, "sources": sources, "validation": validation})
 
 
 def error_file(rank: int) -> str:
