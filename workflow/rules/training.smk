@@ -6,9 +6,7 @@ rule train_system:
         data=lambda wildcards: PLAN.training_files(wildcards.system),
         statistics=lambda wildcards: sum(PLAN.statistics(wildcards.system).values(), []),
         encoders=lambda wildcards: list(PLAN.encoders(wildcards.system).values()),
-        vocabulary=lambda wildcards: (
-            f"results/{wildcards.corpus}/vocabulary/{SYSTEMS[wildcards.system]['vocabulary']}.json"
-        ),
+        vocabulary=vocabulary_file,
         start=lambda wildcards: PLAN.start(wildcards.system, int(wildcards.seed)) or [],
         pretrained=lambda wildcards: list(PLAN.pretrained(wildcards.system).values()),
         word_embeddings=lambda wildcards: PLAN.word_embeddings(wildcards.system) or [],
@@ -36,7 +34,8 @@ rule train_system:
         "../../envs/captioner.yaml"
     threads: TRAINING_THREADS
     resources:
-        mem_mb=memory(3000),  # features are streamed
+        # Features are streamed; where SPICE scores every epoch, its Java process stands beside.
+        mem_mb=lambda wildcards, input, attempt: attempt * (8000 if input.jars else 3000),
         runtime=1440,  # minutes; what is stopped at that time goes on at the next attempt
         gpu=TRAINING_GPUS,
     params:
