@@ -46,7 +46,9 @@ def test_scores_and_models_by_index(package, tmp_path, capsys):
     (tmp_path / "s.json").write_text(json.dumps({"bleu_1": 0.5}))
     model = tmp_path / "model"
     model.mkdir()
-    (model / "model.json").write_text('{"trained_on": [{"corpus": "clotho-v2", "split": "test"}]}')
+    learned = [{"corpus": "clotho-v2", "split": "test"}]
+    description = {"trained_on": learned, "frontends": {}, "settings": {}}
+    (model / "model.json").write_text(json.dumps(description))
     assert main(["check-submission", "p.zip", "--scores", "2=s.json", "--model", "model"]) == 1
     told = capsys.readouterr().out
     line = METADATA[: METADATA.index("bleu1")].count("\n") + 1
@@ -59,7 +61,7 @@ def test_scores_and_models_by_index(package, tmp_path, capsys):
     [
         (["nowhere.zip"], "nowhere.zip: no such file"),
         (["clips.csv"], "clips.csv: found no zip"),
-        (["p.zip", "--scores", "3=clips.csv"], "clips.csv cannot be read, expected the scores"),
+        (["p.zip", "--scores", "3=clips.csv"], "clips.csv: found no scores"),
         (["p.zip", "--scores", "a", "--scores", "b"], "found two files for one system"),
     ],
 )

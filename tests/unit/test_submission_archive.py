@@ -99,6 +99,14 @@ def test_a_size_that_lies(tmp_path):
     assert ("damaged", OUT) in errors(path)
 
 
+def test_many_files_that_are_small_bombs_together(tmp_path):
+    bombs = {f"{number}.pdf": bytes(40 * MB) for number in range(6)}
+    path = write_zip(tmp_path / "p.zip", {**good_files(), **bombs})
+    findings = Findings()
+    assert read_archive(path, findings).contents == {}
+    assert [finding.code for finding in findings.errors] == ["too-large"]
+
+
 def test_many_files(tmp_path):
     few = {f"{number}.txt": b"" for number in range(MAX_FILES + 1)}
     assert errors(write_zip(tmp_path / "p.zip", few)) == [("too-large", "")]

@@ -85,6 +85,8 @@ OUTPUTS = {  # what is wrong -> output, level, code, line
     "punctuation": (OUTPUT.replace("twice", "twice.").encode(), "warning", "punctuation", 3),
     "hyphen": (OUTPUT.replace("a dog", "a dog-dog").encode(), "warning", "punctuation", 3),
     "spaces": (OUTPUT.replace("a dog", "a  dog").encode(), "warning", "spaces", 3),
+    "zero byte": (OUTPUT.replace("a dog", "a \0dog").encode(), "warning", "spaces", 3),
+    "zero width": (OUTPUT.replace("a dog", "a\u200b dog").encode(), "warning", "spaces", 3),
     "missing": (OUTPUT.replace("a.2.wav,a dog barks twice\n", "").encode(), "error", "missing", 0),
     "extra": ((OUTPUT + "b.wav,wind\n").encode(), "error", "extra", 5),
     "twice": ((OUTPUT + "a.1.wav,wind\n").encode(), "error", "twice", 5),
@@ -173,6 +175,11 @@ METADATAS = {  # what is wrong -> before, after, level, code, where
     "broken": ("name: DCASE2021 baseline system", "name: 'DCASE2021", "error", "yaml", None),
     "twice": ("    optimizer: adam\n", "    optimizer: adam\n    optimizer: sgd\n", "error",
               "yaml", "    leasr"),
+    "endless number": ("46246", "0x" + 5000 * "F", "error", "yaml", "total_parameters"),
+    "endless label": ("drossos_tau_task6_1", "1" + 5000 * ":1", "error", "yaml", "label:"),
+    "tag of a mapping": ("  complexity:", "  complexity: !!python/dict", "error", "yaml",
+                         "  complexity:"),
+    "set": ("  authors:", "  authors: !!set", "error", "yaml", "  authors:"),
     "code in a tag": ("optimizer: adam", "optimizer: !!python/name:os.system ''", "error", "yaml",
                       "optimizer"),
     "bad whole": ("46246", "!!int many", "error", "yaml", "total_parameters"),
@@ -191,6 +198,20 @@ def test_the_metadata(tmp_path, wrong):
     assert one[:2] == (level, code)
     if where is not None:
         assert one[2:] == (META, line_of(METADATA, where))
+
+
+def test_an_output_of_nothing(tmp_path):
+    files = {**good_files(), OUT: b"file_name,caption_predicted\n"}
+    for known in (Known(), Known(CLIPS)):
+        assert found(tmp_path, files, known) == [("error", "empty", OUT, 0)]
+
+
+def test_findings_stay_on_their_line(tmp_path):
+    name = "\x1b[2J0 errors\n.csv"
+    findings = check_package(write_zip(tmp_path / "p.zip", {**good_files(), name: b""}), Known())
+    [finding] = findings.errors
+    assert finding.file == name
+    assert str(finding).startswith("\\x1b[2J0 errors\\n.csv: found this name")
 
 
 def test_undeclared_external_data_by_what_the_metadata_says(tmp_path):
@@ -280,6 +301,12 @@ def test_results_against_the_scores(tmp_path):
     line = line_of(METADATA, "bleu1")
     known = Known(CLIPS, scores={1: {**SCORES, "bleu_1": 0.3786}})
     assert found(tmp_path, good_files(), known) == [("error", "result", META, line)]
+    half = {key: value for key, value in SCORES.items() if key != "meteor"}
+    findings = check_package(
+        write_zip(tmp_path / "p.zip", good_files()), Known(CLIPS, scores={1: half})
+    )
+    assert findings.found == []
+    assert "meteor of system 1: its scores file has none" in findings.not_checked
     files = {**good_files(), META: edited("bleu1: 0.378", "bleu1: !!null").encode()}
     known = Known(CLIPS, scores={1: SCORES})
     assert found(tmp_path, files, known) == [("warning", "result-missing", META, line)]
@@ -336,6 +363,17 @@ def test_published_weights(tmp_path):
     assert found(tmp_path, good_files(), known) == [("warning", "unknown-training", META, 0)]
 
 
+def test_what_a_model_started_from_is_asked_for(tmp_path):
+    path = write_zip(tmp_path / "p.zip", stated())
+    started = {**MODEL, "system": "tuned", "settings": {"start": "first"}}
+    told = (
+        "what tuned learned before, as first, from which it started: give that model's folder too"
+    )
+    assert told in check_package(path, Known(CLIPS, models={1: [started]})).not_checked
+    both = [started, {**MODEL, "system": "first"}]
+    assert told not in check_package(path, Known(CLIPS, models={1: both})).not_checked
+
+
 def test_the_challenges_corpus_may_have_another_name(tmp_path):
     mine = [{"corpus": "mine", "split": "development"}]
     models = {1: [{**MODEL, "trained_on": mine}]}
@@ -373,12 +411,31 @@ def test_known_is_read_from_files(tmp_path):
         ({"clips": "nowhere.csv"}, "nowhere.csv: no such file"),
         ({"clips": "other.csv"}, "expected one that is named file_name"),
         ({"clips": "."}, "found no clips"),
-        ({"scores": {1: "other.csv"}}, "expected the scores of a system"),
-        ({"models": {1: ["nowhere"]}}, "expected the description in a folder `model`"),
+        ({"clips": "nowhere.parquet"}, "nowhere.parquet: no such file"),
+        ({"clips": "twice.csv"}, r"the clips 'a.wav' more than once"),
+        ({"clips": "blank.csv"}, "rows without a file_name"),
+        ({"clips": "long.csv"}, "field larger than field limit"),
+        ({"scores": {1: "other.csv"}}, "expected those of a system"),
+        ({"scores": {1: "none.json"}}, "found no scores"),
+        ({"scores": {1: "nan.json"}}, "found no scores"),
+        ({"models": {1: ["nowhere"]}}, "expected that in a folder `model`"),
+        ({"models": {1: ["empty"]}}, "found no description of a model"),
+        ({"models": {1: ["odd"]}}, "found no description of a model"),
     ],
 )
 def test_bad_files_beside_the_package(tmp_path, monkeypatch, given, told):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    for name, text in {
+        "other.csv": "a,b\n1,2\n",
+        "twice.csv": "file_name\na.wav\na.wav\n",
+        "blank.csv": "author,file_name\nx,a.wav\nx\n",
+        "long.csv": f"file_name\n{'a' * 200_000}\n",
+        "none.json": '{"metrics": {}}',
+        "nan.json": '{"metrics": {"spider": NaN}}',
+        "empty/model.json": "{}",
+        "odd/model.json": json.dumps({**MODEL, "trained_on": [1]}),
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=told):
         Known.read(**given)

@@ -15,12 +15,14 @@ from pathlib import Path, PurePosixPath
 from captioner.errors import InputError
 from captioner.job import atomic_path
 from captioner.submission.findings import Findings, shortened
+from captioner.submission.names import N_SYSTEMS
 
 MB = 1 << 20
 MAX_PACKAGE_MB = 200
 MAX_FILES = 100  # a package has 12
 MAX_DIRECTORY_BYTES = 100_000  # of the table of contents
 MAX_BYTES = {".csv": 8 * MB, ".yaml": MB, ".yml": MB, ".pdf": 50 * MB}  # unpacked
+MAX_UNPACKED = N_SYSTEMS * sum(MAX_BYTES[end] for end in (".csv", ".yaml", ".pdf"))  # together
 _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
 _END, _END_SIZE, _ZIP64 = b"PK\x05\x06", 22, b"PK\x06\x07"
 
@@ -67,11 +69,9 @@ def read_archive(path: str | Path, findings: Findings) -> Archive:
                 return Archive()
             contents = {}
             for entry in entries:
-                suffix = PurePosixPath(entry.filename).suffix.lower()
-                if suffix in MAX_BYTES:
-                    content = _read(archive, entry, MAX_BYTES[suffix], findings)
-                    if content is not None:
-                        contents[entry.filename] = content
+                content = _read(archive, entry, findings)
+                if content is not None:
+                    contents[entry.filename] = content
             return Archive([entry.filename for entry in entries], contents)
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError, EOFError) as error:
         raise InputError(
@@ -107,6 +107,9 @@ def _is_honest(entries: list[zipfile.ZipInfo], findings: Findings) -> bool:
     if len(entries) > MAX_FILES:
         told = f"found {len(entries)} files, expected at most {MAX_FILES}"
         findings.error("", 0, "too-large", told)
+    if sum(entry.file_size for entry in entries if _is_read(entry)) > MAX_UNPACKED:
+        told = f"found more than {MAX_UNPACKED // MB} MB unpacked, expected less: refused"
+        findings.error("", 0, "too-large", told)
     names = [entry.filename for entry in entries]
     for entry in entries:
         name = entry.filename
@@ -122,11 +125,21 @@ def _is_honest(entries: list[zipfile.ZipInfo], findings: Findings) -> bool:
     return len(findings.errors) == before
 
 
-def _read(
-    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int, findings: Findings
-) -> bytes | None:
-    """Read a file of at most `limit` bytes; no more than the size that it states is unpacked."""
-    if entry.file_size > limit:
+def _limit(entry: zipfile.ZipInfo) -> int:
+    """Give how many bytes a file may have unpacked; 0 of one that no package needs."""
+    return MAX_BYTES.get(PurePosixPath(entry.filename).suffix.lower(), 0)
+
+
+def _is_read(entry: zipfile.ZipInfo) -> bool:
+    return entry.file_size <= _limit(entry)
+
+
+def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, findings: Findings) -> bytes | None:
+    """Read a file that is not too large; no more than the size that it states is unpacked."""
+    limit = _limit(entry)
+    if not limit:
+        return None
+    if not _is_read(entry):
         findings.error(
             entry.filename, 0, "too-large", f"larger than {limit // MB} MB unpacked: not read"
         )

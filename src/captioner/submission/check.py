@@ -1,6 +1,7 @@
 """Check a package of the challenge, ours or not: every file of it, and all of them together."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,7 @@ from captioner.submission.names import (
     file_name,
     parse_file_name,
 )
+from captioner.submission.schema import METRICS
 
 DRAFT_MARK = b"aac-workflow-draft"  # among the keywords of a draft report
 _PDF_EDGE = 1024  # bytes at either end where readers look for the marks
@@ -165,6 +167,9 @@ def _check_system(
 def _check_origin(index: int, file: str, lined: Lined, known: Known, findings: Findings) -> None:
     if index not in known.scores:
         findings.skipped(f"the results of system {index}: no scores file was given")
+    elif absent := [key for key, metric in METRICS.items() if metric not in known.scores[index]]:
+        told = f"{', '.join(absent)} of system {index}: its scores file has none"
+        findings.skipped(told)
     if index in known.models:
         check_rules(file, lined, known.models[index], known.own, findings)
     else:
@@ -215,9 +220,12 @@ def _read_scores(path: Path) -> dict[str, float]:
     try:
         found: Any = json.loads(path.read_text(encoding="utf-8"))
         metrics = found.get("metrics", found)
-        return {name: float(value) for name, value in metrics.items()}
+        scores = {name: float(metrics[name]) for name in METRICS.values() if name in metrics}
     except (OSError, ValueError, TypeError, AttributeError):
+        scores = {}
+    if not scores or not all(map(math.isfinite, scores.values())):
         raise InputError(
-            f"{path} cannot be read, expected the scores of a system: the workflow's JSON or that "
-            "of `captioner score --out`"
-        ) from None
+            f"{path}: found no scores that can be read, expected those of a system: the workflow's "
+            "JSON or that of `captioner score --out`"
+        )
+    return scores

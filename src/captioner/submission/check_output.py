@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,12 +24,19 @@ def read_test_clips(path: str | Path) -> list[str]:
     `InputError` where no names are found.
     """
     path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file, expected the list of the test clips")
     if path.is_dir():
         names = sorted(found.name for found in path.iterdir() if found.suffix.lower() in AUDIO)
     elif path.suffix == ".parquet":
         names = [clip.file_name for clip in read_clips(path)]
     else:
         names = _names_in_csv(path)
+    if twice := [name for name, n in Counter(names).items() if n > 1]:
+        raise InputError(
+            f"{path}: found the clips {shortened(twice)} more than once, expected each once. Give "
+            "the list of the test split alone."
+        )
     if not names:
         raise InputError(
             f"{path}: found no clips, expected a folder of audio, a CSV with a column `file_name` "
@@ -64,6 +72,9 @@ def check_output(
     _check_line_ends(file, text, findings)
     rows = _rows(file, text, findings)
     if rows is None:
+        return
+    if not rows:
+        findings.error(file, 0, "empty", "found no captions, expected one of every test clip")
         return
     captions: dict[str, int] = {}  # file name -> line
     for line, cells in rows:
@@ -136,10 +147,11 @@ def _check_caption(
         findings.warning(
             file, line, "punctuation", f"{caption!r} is judged without punctuation: take it out"
         )
-    if caption != " ".join(caption.split()):
+    if caption != " ".join(caption.split()) or not caption.isprintable():
         findings.warning(
-            file, line, "spaces", f"{caption!r}: expected single spaces between words, no others"
-        )
+            file, line, "spaces", f"{caption!r}: expected single spaces between words, no others, "
+            "and nothing invisible",
+        )  # fmt: skip
 
 
 def _check_clips(
@@ -167,10 +179,7 @@ def _check_clips(
 
 
 def _names_in_csv(path: Path) -> list[str]:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file, expected the list of the test clips") from None
+    content = path.read_bytes()
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -179,9 +188,18 @@ def _names_in_csv(path: Path) -> list[str]:
     delimiter = ";" if header.count(";") > header.count(",") else ","
     rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        return [row["file_name"] for row in rows]
-    except (KeyError, csv.Error):
+        names = [row["file_name"] for row in rows]
+    except KeyError:
         raise InputError(
             f"{path}: found the columns {', '.join(rows.fieldnames or [])!r}, expected one that is "
             "named file_name"
         ) from None
+    except csv.Error as error:
+        raise InputError(
+            f"{path}: found no CSV that can be read ({error}), expected a column named file_name"
+        ) from None
+    if not all(names):
+        raise InputError(
+            f"{path}: found rows without a file_name, expected one in each. Complete the list."
+        )
+    return names

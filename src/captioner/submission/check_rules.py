@@ -31,12 +31,27 @@ def read_models(folders: Iterable[str | Path]) -> list[Model]:
     for folder in folders:
         path = Path(folder) / "model.json"
         try:
-            models.append(dict(json.loads(path.read_text(encoding="utf-8"))))
-        except (OSError, ValueError, TypeError):
+            model = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            model = None
+        if not _is_model(model):
             raise InputError(
-                f"{path} cannot be read, expected the description in a folder `model` of a system"
-            ) from None
+                f"{path}: found no description of a model, expected that in a folder `model` of a "
+                "system"
+            )
+        models.append(model)
     return models
+
+
+def _is_model(found: Any) -> bool:
+    """Say whether a description tells what a model learned from, by itself and through parts."""
+    kinds = {"trained_on": list, "frontends": dict, "settings": dict}
+    if not isinstance(found, dict):
+        return False
+    if not all(isinstance(found.get(key), kind) for key, kind in kinds.items()):
+        return False
+    parts = found["trained_on"]
+    return all(isinstance(part, dict) and {"corpus", "split"} <= {*part} for part in parts)
 
 
 def is_own(corpus: str, own: str | None) -> bool:
@@ -50,7 +65,7 @@ def foreign_sources(models: Sequence[Model], own: str | None) -> list[str]:
         dict.fromkeys(
             source["corpus"]
             for model in models
-            for source in model.get("trained_on", [])
+            for source in model["trained_on"]
             if not is_own(source["corpus"], own)
         )
     )
@@ -60,10 +75,10 @@ def pretrained_on_others(models: Sequence[Model]) -> list[str]:
     """Give the parts of models that were trained before, by others, on other data."""
     found: list[str] = []
     for model in models:
-        for name, settings in model.get("frontends", {}).items():
+        for name, settings in model["frontends"].items():
             if "checkpoint" in settings:
                 found.append(f"the front-end {name}")
-        settings = model.get("settings", {})
+        settings = model["settings"]
         found += [f"the pretrained {of}" for of in settings.get("pretrained") or {}]
         words = settings.get("word_embeddings") or {}
         if words.get("source") in ("bert", "file"):
@@ -104,11 +119,18 @@ def check_rules(
             "out, which is a use of its metadata: state it as `clotho_metadata`",
         )  # fmt: skip
     for model in models:
-        if not model.get("trained_on") and "weights" in model:
+        if not model["trained_on"]:
+            weights = model.get("weights", "of the model")
             findings.warning(
-                file, 0, "unknown-training", f"the weights {model['weights']} are published: what "
+                file, 0, "unknown-training", f"the weights {weights} were trained elsewhere: what "
                 "they learned from is not known here; make sure that it is declared",
             )  # fmt: skip
+        start = model["settings"].get("start")
+        if start and start not in [other.get("system") for other in models]:
+            findings.skipped(
+                f"what {model.get('system', 'a system')} learned before, as {start}, from which it "
+                "started: give that model's folder too"
+            )
 
 
 def _check_splits(
@@ -117,7 +139,7 @@ def _check_splits(
     learned = {
         source["split"]
         for model in models
-        for source in model.get("trained_on", [])
+        for source in model["trained_on"]
         if is_own(source["corpus"], own)
     }
     for split in sorted(learned & {*UNCAPTIONED}):

@@ -114,10 +114,10 @@ def _examples(part: Mapping[str, Any]) -> tuple[int, int]:
 
 def _audioset_kinds(model: Model) -> Iterator[str]:
     """Give the kinds of a model's encoders: all that this project knows learned from AudioSet."""
-    for settings in model.get("frontends", {}).values():
+    for settings in model["frontends"].values():
         if "checkpoint" in settings:
             yield settings["kind"]
-    for file in (model.get("settings", {}).get("pretrained") or {}).values():
+    for file in (model["settings"].get("pretrained") or {}).values():
         name = Path(file).name.lower()
         yield next((kind for kind in N_AUDIOSET if name.startswith(kind)), name)
 
@@ -125,7 +125,7 @@ def _audioset_kinds(model: Model) -> Iterator[str]:
 def _of_words(models: Sequence[Model]) -> Iterator[tuple[str, Entry]]:
     """Give what the vectors of words come from; where, their file does not say."""
     for model in models:
-        words = model.get("settings", {}).get("word_embeddings") or {}
+        words = model["settings"].get("word_embeddings") or {}
         if words.get("source") in ("bert", "file"):
             name = f"word embeddings {Path(words['path']).name}"
             entry = {

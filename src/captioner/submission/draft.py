@@ -124,7 +124,7 @@ def _training(content: Mapping[str, Any]) -> Iterator[Row]:
         settings = training["published"] or model["settings"].get("training")
         learned = "; ".join(
             f"{source['n_clips']:,} clips of {source['corpus']}, {source['split']}"
-            for source in model.get("trained_on", [])
+            for source in model["trained_on"]
         )
         yield "text", f"{training['title']}: {learned or 'published weights, not trained here'}."
         if settings:

@@ -21,7 +21,7 @@ class Finding:
 
     def __str__(self) -> str:
         where = ":".join(filter(None, [self.file, str(self.line) if self.line else ""]))
-        return f"{where or 'the package'}: {self.message} [{self.code}]"
+        return _on_one_line(f"{where or 'the package'}: {self.message} [{self.code}]")
 
 
 @dataclass
@@ -75,6 +75,11 @@ def shortened(names: Iterable[str]) -> str:
     listed = list(names)
     more = f" and {len(listed) - N_SHOWN} more" if len(listed) > N_SHOWN else ""
     return ", ".join(map(repr, listed[:N_SHOWN])) + more
+
+
+def _on_one_line(text: str) -> str:
+    """Escape what would move a terminal's cursor or break the line: names come from strangers."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _number(findings: list[Finding], word: str) -> str:

@@ -8,6 +8,10 @@ import yaml
 from captioner.submission.findings import Findings
 
 MAX_DEPTH = 12  # of nesting; the metadata has 4 levels
+MAX_DIGITS = 40  # of a number; `1:1:1...` and 0xfff... stand for any number of digits
+
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 Path = tuple[str | int, ...]
 
@@ -30,8 +34,8 @@ def read_lined_yaml(text: str, file: str, findings: Findings) -> Lined | None:
     """Read one document of plain values.
 
     Refused, with a finding at its line: broken syntax, tags that are not YAML's own, aliases (a
-    short file can stand for a huge one), several documents, deep nesting and keys that stand
-    twice. None where nothing could be read.
+    short file can stand for a huge one), endless numbers, several documents, deep nesting and keys
+    that stand twice. None where nothing could be read.
     """
     try:
         if not _is_plain(text, file, findings):
@@ -88,7 +92,11 @@ class _Reader:
         self.readable = True
 
     def read(self, node: yaml.Node, path: Path) -> Any:
-        self.lines.setdefault(path, node.start_mark.line + 1)
+        line = node.start_mark.line + 1
+        self.lines.setdefault(path, line)
+        if isinstance(node, yaml.CollectionNode) and node.tag not in _COLLECTIONS:
+            self._refuse(line, f"found the tag {node.tag!r}, expected none")
+            return None
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -111,6 +119,10 @@ class _Reader:
         return found
 
     def _scalar(self, node: yaml.Node) -> Any:
+        if node.tag in _NUMBERS and len(node.value) > MAX_DIGITS:
+            told = f"found a number of {len(node.value)} digits, expected at most {MAX_DIGITS}"
+            self._refuse(node.start_mark.line + 1, told)
+            return None
         try:
             return self._constructor.construct_object(node, deep=True)
         except (yaml.YAMLError, ValueError, OverflowError) as error:
