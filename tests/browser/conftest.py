@@ -6,10 +6,15 @@
 
 A test fails at its end where a page wrote an error or a warning into the console, threw an
 exception, could not load something, or asked for anything outside the folder or server it was
-given. A test that provokes such problems reads them in `new_page.problems` and clears the list.
+given. A test that provokes such problems names them: `new_page.expect_problems(...)`.
+
+Where a page does something later (a file is read, an event waits its turn), a test waits for it,
+as long as `TIMEOUT_MS`: what is there at once on one machine takes a second on another.
 """
 
+import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +23,14 @@ import pytest
 
 pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = [
@@ -29,6 +41,7 @@ ARGUMENTS = [
     "--use-fake-device-for-media-stream",
 ]
 TIMEOUT_MS = 60_000  # the cores may be busy with something else
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 class Pages:
@@ -36,6 +49,7 @@ class Pages:
 
     def __init__(self, browser: Browser):
         self.problems: list[str] = []
+        self.patience_s = TIMEOUT_MS / 1000
         self._browser = browser
         self._contexts: list[Any] = []
 
@@ -72,6 +86,24 @@ class Pages:
         page.on("request", request)
         page.on("requestfailed", failed)
         return page
+
+    def expect_problems(self, *patterns: str) -> None:
+        """Wait for as many problems, which may come late; see that each is one of these; forget.
+
+        Args:
+            patterns: regular expressions, one per problem, in any order.
+        """
+        page = self._contexts[-1].pages[0]
+        end = time.monotonic() + self.patience_s
+        while len(self.problems) < len(patterns) and time.monotonic() < end:
+            page.wait_for_timeout(20)  # ms; lets the browser's events in
+        left = list(self.problems)
+        self.problems.clear()
+        for pattern in patterns:
+            hit = next((problem for problem in left if re.search(pattern, problem)), None)
+            assert hit is not None, f"no {pattern}; found {left}"
+            left.remove(hit)
+        assert not left, left
 
     def close(self) -> None:
         for context in self._contexts:

@@ -120,8 +120,7 @@ def test_data_that_are_gone_are_said_to_be(new_page, report, tmp_path):
     said = page.locator("article.clip .attention .alarm").first
     said.wait_for()
     assert said.inner_text() == "Not found: data/attention-0-0.js"
-    assert any("data/attention-0-0.js" in problem for problem in new_page.problems)
-    new_page.problems.clear()
+    new_page.expect_problems("^failed request: .*/data/attention-0-0.js", "NOT_FOUND")
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
