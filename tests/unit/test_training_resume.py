@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from scaling import grow_often
 from training_corpus import TRAINING, make_corpus, make_settings
 
+from captioner.errors import InputError
 from captioner.models.registry import FAMILIES
 from captioner.training.resume import ResumeFile, TrainingState, digest
 from captioner.training.train import train_system
@@ -272,6 +273,18 @@ def test_the_digest_knows_every_input(tmp_path, monkeypatch):
         train_system(**{**job, "settings": settings, **change})
     assert names[0] == names[1]
     assert len(set(names)) == len(names) - 1
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda whole: whole[:-300], lambda _: b"no state", lambda _: b""]
+)
+def test_a_damaged_state_is_named(tmp_path, damage):
+    model = torch.nn.Linear(2, 2)
+    resume = ResumeFile(tmp_path / "resume", "abc")
+    resume.save(TrainingState(), {"model": model})
+    resume.path.write_bytes(damage(resume.path.read_bytes()))
+    with pytest.raises(InputError, match=r"abc\.pt: found a file that .*--config resume=false"):
+        resume.load({"model": model})
 
 
 def test_generators_are_restored(tmp_path):

@@ -7,11 +7,13 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from captioner.errors import InputError
 from captioner.job import atomic_path
 
 log = logging.getLogger(__name__)
@@ -88,7 +90,8 @@ class ResumeFile:
     def load(self, parts: Mapping[str, Stateful]) -> TrainingState:
         """Restore the parts and generators; give a new state if none was saved.
 
-        The state of another training (other settings, other data) is left alone.
+        The state of another training (other settings, other data) is left alone. Raises
+        `InputError` for a damaged file.
         """
         for other in sorted(self.folder.glob("*.pt")):
             if other != self.path:
@@ -99,7 +102,14 @@ class ResumeFile:
                 )
         if not self.path.is_file():
             return TrainingState()
-        content = torch.load(self.path, map_location="cpu", weights_only=True)
+        try:
+            content = torch.load(self.path, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, UnpicklingError, EOFError) as error:
+            raise InputError(
+                f"{self.path}: found a file that cannot be read ({type(error).__name__}), "
+                "expected the state of this unfinished training. Start it anew: "
+                "--config resume=false."
+            ) from error
         for name, part in parts.items():
             part.load_state_dict(content["parts"][name])
         torch.set_rng_state(content["generator"])
