@@ -1,14 +1,23 @@
 """What the section on cost shows of each system: its size, its trainings, its decoding."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from captioner.reporting.content import ReportContent, system_titles
+from captioner.errors import InputError
+from captioner.reporting.content import Group, ReportContent, system_titles
 from captioner.reporting.learning import Training, known_mean
 from captioner.reporting.loading import read_costs
+from captioner.submission.parameters import total_parameters
 
-DECODING_RULE = "decode_split"  # whose benchmarks tell the speed of decoding
+# Whose benchmarks tell the speed of a system.
+DECODING_RULE, FEATURES_RULE = "decode_split", "extract_features"
+
+Models = Mapping[tuple[str, int], Mapping[str, Any]]  # by system and seed: what each says of itself
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -18,6 +27,7 @@ class Size:
     title: str
     family: str
     n_parameters: int | None  # of an ensemble, of its members together
+    with_encoders: int | None  # those of the encoders that it hears through added
     trainings: Sequence[Training]
 
     @property
@@ -49,12 +59,20 @@ class Speed:
     decoding: str
     n_clips: int  # of all seeds and splits that were timed
     seconds: float
+    features_s: float | None  # what making these features took, for each seed; None if unknown
     sound_s: float
 
     @property
     def real_time_factor(self) -> float:
-        """Seconds of computation per second of sound."""
+        """Seconds of decoding per second of sound."""
         return self.seconds / self.sound_s
+
+    @property
+    def real_time_factor_of_all(self) -> float | None:
+        """Seconds of decoding and of extracting the features per second of sound."""
+        if self.features_s is None:
+            return None
+        return (self.seconds + self.features_s) / self.sound_s
 
     @property
     def clips_per_s(self) -> float:
@@ -63,36 +81,83 @@ class Speed:
 
 
 def sizes(
-    content: ReportContent,
-    models: Mapping[tuple[str, int], Mapping[str, Any]],
-    trainings: Mapping[str, Sequence[Training]],
+    content: ReportContent, models: Models, trainings: Mapping[str, Sequence[Training]]
 ) -> list[Size]:
     """Give size and cost of every system that has a model or consists of models."""
+    folders = {(run.name, run.seed): run.model for run in content.systems}
     found = []
     for name, title in system_titles(content.systems).items():
         if members := content.members(name):
             counts = [models.get(member, {}).get("n_parameters") for member in members]
             n_parameters = None if None in counts else sum(filter(None, counts))
-            found.append(Size(title, f"ensemble of {len(members)}", n_parameters, ()))
-        elif own := [model for (system, _), model in models.items() if system == name]:
-            of_system = trainings.get(name, ())
-            found.append(Size(title, own[0]["family"], own[0]["n_parameters"], of_system))
+            with_encoders = _with_encoders([folders.get(member) for member in members])
+            family = f"ensemble of {len(members)}"
+            found.append(Size(title, family, n_parameters, with_encoders, ()))
+        elif own := [key for key in models if key[0] == name]:
+            model = models[own[0]]
+            found.append(
+                Size(
+                    title,
+                    model["family"],
+                    model["n_parameters"],
+                    _with_encoders([folders.get(own[0])]),
+                    trainings.get(name, ()),
+                )
+            )
     return found
 
 
-def speeds(content: ReportContent, durations: Mapping[str, Sequence[float]]) -> list[Speed]:
+def _with_encoders(folders: Sequence[Path | None]) -> int | None:
+    known = [folder for folder in folders if folder is not None]
+    if len(known) < len(folders):
+        return None
+    try:
+        return total_parameters(known)
+    except InputError as error:
+        log.warning("The encoders' parameters are not in the report: %s", error)
+        return None
+
+
+def speeds(
+    content: ReportContent, models: Models, durations: Mapping[str, Sequence[float]]
+) -> list[Speed]:
     """Read how long decoding took, of every system with a benchmark; `durations` by split."""
     timed = {path.stem: path for path in content.benchmarks.get(DECODING_RULE, ())}
+    features_s = _features_s(content)
     found = []
     for group in content.groups():
+        frontends = _frontends(content, models, group)
         n_clips, seconds, sound_s = 0, 0.0, 0.0
+        heard: list[float | None] = []
         for run in group.runs:
             for split, of_split in durations.items():
                 path = timed.get(f"{run.run_name}.{split}")
                 if path is not None and of_split:
-                    seconds += sum(cost.seconds for cost in read_costs({DECODING_RULE: [path]}))
+                    seconds += _seconds(path)
+                    heard += [features_s.get((frontend, split)) for frontend in frontends]
                     n_clips += len(of_split)
                     sound_s += sum(of_split)
         if seconds > 0 and sound_s > 0:
-            found.append(Speed(group.label, group.first.decoding, n_clips, seconds, sound_s))
+            known = [value for value in heard if value is not None]
+            all_s = sum(known) if frontends and len(known) == len(heard) else None
+            found.append(Speed(group.label, group.first.decoding, n_clips, seconds, all_s, sound_s))
     return found
+
+
+def _features_s(content: ReportContent) -> dict[tuple[str, str], float]:
+    """Give (front-end, split) -> time of all its shards, which are named FRONTEND.SPLIT.SHARD."""
+    found: dict[tuple[str, str], float] = {}
+    for path in content.benchmarks.get(FEATURES_RULE, ()):
+        frontend, split, _ = path.stem.rsplit(".", 2)
+        found[frontend, split] = found.get((frontend, split), 0.0) + _seconds(path)
+    return found
+
+
+def _frontends(content: ReportContent, models: Models, group: Group) -> set[str]:
+    """Give the names of what a system, or any member of an ensemble, hears through."""
+    members = content.members(group.first.name) or [(run.name, run.seed) for run in group.runs]
+    return {name for member in members for name in models.get(member, {}).get("frontends", ())}
+
+
+def _seconds(benchmark: Path) -> float:
+    return sum(cost.seconds for cost in read_costs({"": [benchmark]}))

@@ -134,6 +134,7 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
             cost_figures=cost_figures(costs, "cost"),
             rule_graph_figure=rule_graph_figure(graph, "rules") if graph else None,
         )
+        durations = {split: [c.duration_s for c in t.clips] for split, t in tables.items()}
         page = _environment().get_template("page.html")
         html = page.render(
             content=content,
@@ -157,7 +158,7 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
             coverage=data.coverage(vocabularies, tables),
             costs=costs,
             sizes=sizes(content, models, trainings),
-            speeds=speeds(content, {s: [c.duration_s for c in t.clips] for s, t in tables.items()}),
+            speeds=speeds(content, models, durations),
             described=describe(content, models),
             config=_yaml(content.config),
             **vars(drawn),
