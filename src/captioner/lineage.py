@@ -116,6 +116,12 @@ class Lineage:
 
     def _check_start(self, name: str) -> None:
         source, path = f"system {name}: start", [name]
+        reinforced = self._systems[name].get("training", {}).get("loss") == "self_critical"
+        if reinforced and self._systems[name]["start"] is None and name in self.trained:
+            raise InputError(
+                f"{source}: found none with `loss: self_critical`, expected the name of a system: "
+                "reinforcement makes a trained one better"
+            )
         while (other := self._systems[path[-1]]["start"]) is not None:
             check_names([other], self._modelled, "system with a model of its own", source)
             for key in ("family", "frontends", "vocabulary"):

@@ -13,8 +13,10 @@ from captioner.corpus.download.registry import Entry, read_registry
 from captioner.corpus.layout import CorpusLayout, corpus_layout, download
 from captioner.errors import InputError
 from captioner.lineage import Lineage
+from captioner.models.keys import model_keys
 from captioner.models.registry import FAMILIES
 from captioner.settings import check_names, complete, read_yaml, resolve
+from captioner.training.settings import check_training
 
 # Published weights: of encoders, and of whole systems.
 ENCODERS_REGISTRY = "config/frontends/weights.tsv"
@@ -55,6 +57,11 @@ class Plan:
         for name, vocabulary in config["vocabularies"].items():
             check_names(vocabulary["corpora"], self.corpora, "corpus", f"vocabulary {name}")
         self.lineage = Lineage(self.systems, config["seeds"], self.corpus)
+        for name, system in self.trained.items():
+            try:
+                check_training(system["training"], validated=self.validation(name) is not None)
+            except InputError as error:
+                raise InputError(f"system {name}: {error}") from None
 
     @property
     def splits(self) -> list[str]:
@@ -102,9 +109,23 @@ class Plan:
         if "family" in system:
             check_names([system["family"]], FAMILIES, "family", source)
             check_names([system["vocabulary"]], known["vocabularies"], "vocabulary", source)
+            self._check_model(name)
             for part in system["train"]:
                 self._resolve_part(source, part, known["vocabularies"][system["vocabulary"]])
         system["frontends"] = [self._add_frontend(frontend) for frontend in system["frontends"]]
+
+    def _check_model(self, system: str) -> None:
+        """Check the names of a system's `model:`, and that words have as many values as given."""
+        settings = self.systems[system]
+        if keys := model_keys(settings["family"]):
+            check_names(settings["model"], keys, "key of `model`", f"system {system}")
+        vectors = settings["word_embeddings"]
+        if vectors is not None and vectors["source"] == "word2vec":  # a file's are not known yet
+            from captioner.text.word_embeddings.vectors import check_n_values
+            from captioner.text.word_embeddings.word2vec import N_VALUES
+
+            found = vectors.get("n_values", N_VALUES)
+            check_n_values(found, self.word_values(system), f"system {system}")
 
     def _add_frontend(self, item: str | Mapping[str, Any]) -> str:
         named = resolve(item, "front-end", self._root / "config/frontends", {})
@@ -216,6 +237,13 @@ class Plan:
         if self.systems[system]["word_embeddings"] is None:
             return None
         return f"results/{self.corpus}/word_embeddings/{system}.safetensors"
+
+    def word_values(self, system: str) -> int | None:
+        """Give how many values a word has in a system's model; None if its family does not say."""
+        settings = self.systems[system]
+        dims = {**(model_keys(settings["family"]) or {}), **settings["model"]}
+        n_values: int | None = dims.get("n_word_values") or dims.get("n_hidden")
+        return n_values
 
     # What a system learns from.
 

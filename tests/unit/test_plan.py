@@ -171,3 +171,68 @@ def test_a_front_end_with_overrides_or_of_ones_own(repository, tmp_path):
     config["decodings"]["greedy"] = {}
     with pytest.raises(InputError, match="front-end logmel-dcase is described twice"):
         Plan(config, repository)
+
+
+def varied(**changes: object) -> dict:
+    return {**deepcopy(CONFIG), "systems": [{"name": "crnn_attention", "as": "mine", **changes}]}
+
+
+def test_keys_that_a_family_does_not_take_are_named_before_anything_runs(repository):
+    said = r"system mine: unknown key of `model` 'n_hiden' \(did you mean 'n_hidden'\?\); known: d"
+    with pytest.raises(InputError, match=said):
+        Plan(varied(model={"n_hiden": 512}, decodings=["beam3"]), repository)
+
+
+@pytest.mark.parametrize(
+    ("model", "vectors", "found", "expected"),
+    [
+        ({}, {}, 128, 256),  # word2vec's default, and the system's n_hidden
+        ({"n_word_values": 64}, {}, 128, 64),
+        ({"n_word_values": 64, "n_hidden": 128}, {"n_values": 32}, 32, 64),
+    ],
+)
+def test_word2vec_of_another_size_than_the_models_words(
+    repository, model, vectors, found, expected
+):
+    config = varied(
+        model=model, word_embeddings={"source": "word2vec", **vectors}, decodings=["beam3"]
+    )
+    with pytest.raises(
+        InputError, match=f"system mine: .*vectors of {found} values, expected {expected}"
+    ):
+        Plan(config, repository)
+    config["systems"][0]["model"] = {**model, "n_word_values": found}
+    assert Plan(config, repository).word_values("mine") == found
+
+
+def test_what_a_word_has_in_a_model(repository):
+    of_file = {"word_embeddings": {"source": "file", "path": "glove.txt"}, "decodings": ["beam3"]}
+    assert Plan(varied(**of_file), repository).word_values("mine") == 256  # told by the file's rule
+    by_default = varied(**of_file)
+    by_default["systems"][0]["name"] = "convnext_transformer"
+    assert Plan(by_default, repository).word_values("mine") == 256
+
+
+REINFORCED = {"training": {"loss": "self_critical"}}
+FINAL = {"train": [{"splits": ["development", "validation"]}]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (REINFORCED, "system mine: start: found none with `loss: self_critical`, expected the na"),
+        (
+            {"start": "transformer_small", **REINFORCED},
+            "system mine: training: label_smoothing: found 0.1 with `loss: self_critical`",
+        ),
+        (
+            {**FINAL, "training": {"schedule": "plateau"}},
+            "system mine: training: schedule: found plateau without a validation split",
+        ),
+    ],
+)
+def test_trainings_that_make_no_sense_are_named_before_anything_runs(repository, changes, message):
+    config = deepcopy(CONFIG)
+    config["systems"].append({"name": "transformer_small", "as": "mine", **changes})
+    with pytest.raises(InputError, match=message):
+        Plan(config, repository)

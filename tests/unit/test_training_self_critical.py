@@ -10,13 +10,14 @@ import pytest
 import torch
 from test_models_contract import EOS, N_TOKENS, SOS, build, random_clips
 from torch import nn
-from training_corpus import make_corpus, make_settings
+from training_corpus import TRAINING, make_corpus, make_settings
 
 from captioner.errors import InputError
 from captioner.models.interface import Memory
 from captioner.models.registry import FAMILIES
 from captioner.training import self_critical
 from captioner.training.self_critical import Reinforcement, SelfCritical, without_dropout
+from captioner.training.settings import check_training
 from captioner.training.train import train_system
 
 UNK, A, B = 2, 3, 4  # with SOS and EOS, the toy's tokens
@@ -363,10 +364,11 @@ def test_a_model_of_few_steps_says_so_at_once(make):
 def test_settings_that_contradict(make):
     with pytest.raises(InputError, match=r"1 sample per clip.*at least 2"):
         Reinforcement(baseline="leave_one_out")
-    clips = SimpleNamespace(texts=[], starts=[])
+    training = TRAINING | {"loss": "self_critical"}
+    check_training(training, validated=True)
     for key, value in (("label_smoothing", 0.1), ("mixup", {"alpha": 0.4}), ("word_dropout", 0.1)):
         with pytest.raises(InputError, match=rf"{key}.*self_critical.*Leave it out"):
-            SelfCritical(clips, VOCABULARY, {"self_critical": {}, key: value})
+            check_training(training | {key: value}, validated=True)
 
 
 def test_reinforcement_improves_cider_over_its_start(tmp_path):

@@ -183,6 +183,17 @@ def test_files_that_gensim_wrote(tmp_path, binary):
     check(read(tmp_path / "vectors"), exact=binary)
 
 
+def test_vectors_of_another_size_than_the_models_words(tmp_path):
+    path = tmp_path / "vectors.txt"
+    path.write_bytes(as_text(TABLE))
+    settings = {"source": "file", "path": str(path)}
+    assert embed_words(VOCABULARY, [], settings, 4).known.any()
+    with pytest.raises(
+        InputError, match=r"vectors\.txt: .* vectors of 4 values, expected 256, as m"
+    ):
+        embed_words(VOCABULARY, [], settings, 256)
+
+
 FORMS = {
     "text": as_text(TABLE),
     "a space behind": as_text(TABLE, end=" \n"),  # word2vec.c, fastText

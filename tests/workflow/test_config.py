@@ -70,6 +70,10 @@ MISTAKES = {
         change(systems=[{"name": "baseline", "training": {"epoch": 3}}]),
         ["training: unknown key 'epoch'", "did you mean 'epochs'"],
     ),
+    "typo in a model": (
+        change(systems=[{"name": "baseline", "model": {"n_hiden": 8}}]),
+        ["system baseline: unknown key of `model` 'n_hiden'", "did you mean 'n_hidden'"],
+    ),
     "wrong type in a system": (
         change(systems=[{"name": "baseline", "training": {"epochs": "ten"}}]),
         ["training.epochs: 'ten' is not of type 'integer'"],

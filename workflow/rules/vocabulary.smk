@@ -52,6 +52,7 @@ rule embed_words:
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         settings=word_vectors_settings,
+        n_values=lambda wildcards: PLAN.word_values(wildcards.system),
         code=source_digest(
             "embed_words",
             "results/{corpus}/word_embeddings/{system}.safetensors",

@@ -15,7 +15,9 @@ def main(snakemake):
         for caption in clip.captions
     ]
     vocabulary = Vocabulary.load(snakemake.input.vocabulary)
-    embed_words(vocabulary, captions, snakemake.params.settings).save(snakemake.output.vectors)
+    params = snakemake.params
+    vectors = embed_words(vocabulary, captions, params.settings, params.n_values)
+    vectors.save(snakemake.output.vectors)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from captioner.errors import InputError
 from captioner.job import Progress
 from captioner.models.interface import Captioner
 from captioner.text.vocabulary import Vocabulary
@@ -36,6 +35,7 @@ from captioner.training.randomness import Purpose, numpy_generator, torch_genera
 from captioner.training.resume import ResumeFile, Stateful, TrainingState
 from captioner.training.schedules import EarlyStopping, Plateau
 from captioner.training.self_critical import SelfCritical
+from captioner.training.settings import check_training
 from captioner.training.sources import CaptionedClips, Pairs
 from captioner.training.step import Step, Stepper
 from captioner.training.validation import CaptionScorer
@@ -70,6 +70,7 @@ class Trainer:
         alone validates and writes. `from_trained`: the model has been trained before, and is kept
         as it came (epoch 0) where no epoch makes it better.
         """
+        check_training(training, validated=validation is not None)
         self.model = model
         self.clips = clips
         self.vocabulary = vocabulary
@@ -106,24 +107,16 @@ class Trainer:
             else None
         )
         if validation is None:
-            self._go_without_validation()
+            log.warning(
+                "There is no validation split: no early stopping, all %d epochs run and the last "
+                "one's weights are kept",
+                training["epochs"],
+            )
 
     def _objective(self) -> Objective:
         if self.training["loss"] == "self_critical":
             return SelfCritical(self.clips, self.vocabulary, self.training)
         return CrossEntropy.from_settings(self.training)
-
-    def _go_without_validation(self) -> None:
-        if self.plateau is not None:
-            raise InputError(
-                "training: schedule: found plateau without a validation split, expected one to see "
-                "the plateau on. Take `schedule: cosine` or `constant`."
-            )
-        log.warning(
-            "There is no validation split: no early stopping, all %d epochs run and the last one's "
-            "weights are kept",
-            self.training["epochs"],
-        )
 
     @property
     def judged(self) -> Captioner:

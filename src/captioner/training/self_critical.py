@@ -57,13 +57,7 @@ class SelfCritical:
     """
 
     def __init__(self, clips: CaptionedClips, vocabulary: Vocabulary, training: Mapping[str, Any]):
-        """Tokenise the references of all `clips`; `InputError` for settings that have no sense."""
-        for key in ("label_smoothing", "mixup", "word_dropout"):
-            if training.get(key):
-                raise InputError(
-                    f"training: {key}: found {training[key]} with `loss: self_critical`, which "
-                    "learns from no given caption. Leave it out."
-                )
+        """Tokenise the references of all `clips`; `InputError` for settings that contradict."""
         self.settings = Reinforcement(**training["self_critical"])
         self._starts = clips.starts
         self._eos = vocabulary.eos

@@ -57,20 +57,38 @@ class WordVectors:
             save_file({"values": self.values, "known": self.known}, temporary)
 
 
+def check_n_values(found: int, expected: int | None, source: str) -> None:
+    """Raise `InputError` for vectors of more or fewer values than a model's words have.
+
+    `expected` None: not known. `source` is whose they are, for the message.
+    """
+    if expected not in (None, found):
+        raise InputError(
+            f"{source}: word_embeddings: found vectors of {found} values, expected {expected}, as "
+            f"many as a word has in the model. In `model`, set n_word_values to {found} (n_hidden, "
+            f"where the family has no such key), or take vectors of {expected} values."
+        )
+
+
 def embed_words(
-    vocabulary: Vocabulary, captions: Sequence[str], settings: Mapping[str, Any]
+    vocabulary: Vocabulary,
+    captions: Sequence[str],
+    settings: Mapping[str, Any],
+    n_values: int | None = None,
 ) -> WordVectors:
     """Make the vectors of a vocabulary's words.
 
     `captions`: those that the vocabulary was counted on, for the source that learns from them.
-    `settings`: a system's `word_embeddings`, but for `frozen`, which is the training's.
+    `settings`: a system's `word_embeddings`, but for `frozen`, which is the training's. `n_values`:
+    as many as the model's words have, if that is known.
 
-    Raises `InputError` for a library that is not installed, a file that cannot be read, and where
-    no word is found.
+    Raises `InputError` for a library that is not installed, a file that cannot be read, vectors of
+    another size, and where no word is found.
     """
     rest = dict(settings)
     source = importlib.import_module(SOURCES[rest.pop("source")])
     vectors: WordVectors = source.embed(vocabulary, captions, **rest)
+    check_n_values(vectors.values.shape[1], n_values, settings.get("path", settings["source"]))
     log.info(
         "%s: vectors of %d values for %d of the vocabulary's %d tokens; these start at random: %s",
         settings["source"],

@@ -14,6 +14,7 @@ from captioner.job import Progress
 from captioner.text.vocabulary import Vocabulary
 from captioner.text.word_embeddings.vectors import WordVectors
 
+N_VALUES = 128  # of a vector
 SEED = 1  # of the start; systems differ by their own seeds
 
 
@@ -21,7 +22,7 @@ def embed(
     vocabulary: Vocabulary,
     captions: Sequence[str],
     *,
-    n_values: int = 128,
+    n_values: int = N_VALUES,
     window: int = 3,
     epochs: int = 1000,
     skip_gram: bool = False,
