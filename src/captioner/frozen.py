@@ -48,9 +48,10 @@ def freeze(root: Path, folder: Path, code: str, decided: Any) -> Path:
     if not copy.is_dir():
         with atomic_path(copy) as temporary:
             for part in PARTS:
-                # Bytecode that another process is writing has such a name, for a moment.
-                unfinished = shutil.ignore_patterns("*.pyc.*")
-                shutil.copytree(root / part, temporary / part, ignore=unfinished)
+                # Bytecode that another process is writing, for a moment, and Emacs's mark of a file
+                # that is being edited, a link to nowhere.
+                passing = shutil.ignore_patterns("*.pyc.*", ".#*")
+                shutil.copytree(root / part, temporary / part, ignore=passing)
             (temporary / DECIDED).write_bytes(content)
     write_text(folder / POINTER, copy.name)
     return copy.resolve()

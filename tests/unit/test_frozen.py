@@ -54,6 +54,13 @@ def test_edits_do_not_reach_the_copy(checkout: Path, tmp_path: Path) -> None:
     assert f"{compiled.strip()} matches" in ran.stderr  # compiled code of the checkout is used
 
 
+def test_a_file_may_be_open_in_an_editor(checkout: Path, tmp_path: Path) -> None:
+    before = fingerprint(checkout)
+    (checkout / "src/tool/.#work.py").symlink_to("somebody@somewhere.1234")  # Emacs's mark
+    copy = freeze(checkout, tmp_path / "runs", before, None)
+    assert {path.name for path in (copy / "src/tool").iterdir()} == {"__init__.py", "work.py"}
+
+
 def test_a_later_run_leaves_the_copy_of_an_earlier_one(checkout: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     first = freeze(checkout, runs, fingerprint(checkout), "one")
