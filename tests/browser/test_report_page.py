@@ -111,6 +111,24 @@ def test_sections_fit_a_phone(report: Path, new_page: Callable) -> None:
     assert smallest >= 8, "letters in the pictures, in CSS pixels"
 
 
+def test_a_wide_table_keeps_its_first_column_in_sight(report: Path, new_page: Callable) -> None:
+    page = opened(report, new_page, width=390)
+    all_unfolded(page)
+    hidden = page.evaluate(
+        """() => [...document.querySelectorAll(".scroll")].flatMap((region) => {
+          region.scrollLeft = 120;
+          if (!region.checkVisibility({ contentVisibilityAuto: true })) return [];
+          const left = region.getBoundingClientRect().left;
+          return [...region.querySelectorAll("tr > th:first-child")]
+            .filter((cell) => Math.abs(cell.getBoundingClientRect().left - left) > 1)
+            .map((cell) => cell.textContent);
+        })"""
+    )
+    assert hidden == []
+    table = page.locator("#results .scroll").first
+    assert table.evaluate("region => region.scrollLeft") == 120
+
+
 def test_the_page_by_keyboard(report: Path, new_page: Callable) -> None:
     page = opened(report, new_page)
 

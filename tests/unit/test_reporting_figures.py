@@ -2,11 +2,15 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from captioner.reporting.figures import (
     Bar,
     Figure,
+    coverage_figure,
     frequency_figure,
     histogram_figure,
     spider_figure,
@@ -59,12 +63,20 @@ def test_a_picture_as_a_file_has_its_own_colours_and_size() -> None:
 
 
 def test_bars_with_intervals_and_seeds_say_so() -> None:
-    bars = [bar("A", 0.3, interval=(0.2, 0.9), seeds=(0.25, 0.35)), bar("B", 0.2)]
+    bars = [bar("A", 0.3, interval=(0.2, 0.4), seeds=(0.25, 0.35)), bar("B", 0.2)]
     figure = spider_figure(bars, "p")
     assert figure.caption.endswith("Lines: the intervals of the table. Dots: single seeds.")
     assert "var(--page)" in figure.svg, "the dots are open"
-    ticks = [float(text) for text in texts(figure.svg) if re.fullmatch(r"\d\.\d+", text)]
-    assert 0.4 <= max(ticks) <= 0.6, "an interval much wider than the scores is cut"
+
+
+def test_an_interval_much_wider_than_the_scores_is_cut_and_has_arrows() -> None:
+    whole = bar("A", 0.5, interval=(0.0, 0.75), seeds=(0.25, 0.5))
+    figure = spider_figure([whole], "p")
+    cut = spider_figure([replace(whole, interval=(-0.1, 2.0))], "p")
+    assert cut.caption.endswith("; one with an arrow goes on. Dots: single seeds.")
+    assert cut.svg.count("<use") == figure.svg.count("<use") + 2, "the arrows"
+    ticks = [float(text) for text in texts(cut.svg) if re.fullmatch(r"\d\.\d+", text)]
+    assert 0.6 <= max(ticks) <= 0.9
 
 
 def test_ids_are_unique_among_figures_and_references_hold() -> None:
@@ -92,3 +104,15 @@ def test_frequencies_of_words_by_rank() -> None:
     assert {"rank of the word", "occurrences", "development", "100"} <= set(texts(figure.svg))
     assert "test" not in texts(figure.svg)
     assert frequency_figure({"test": []}, "f").svg == ""
+
+
+def test_coverage_by_the_most_frequent_words() -> None:
+    shares = {"development": np.array([0.5, 0.96, 1.0]), "evaluation": np.array([0.4, 0.8, 0.9])}
+    figure = coverage_figure(shares, "task", "c")
+    assert figure.caption == (
+        "development: 95 % with the 2 most frequent, 100.0 % with all 3 words; "
+        "evaluation: 90.0 % with all 3 words."
+    )
+    shown = set(texts(figure.svg))
+    assert {"development", "evaluation", "Coverage by the vocabulary task"} <= shown
+    assert {"most frequent words of the vocabulary", "share of the running words (%)"} <= shown

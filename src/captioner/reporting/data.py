@@ -6,10 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from captioner.corpus.tables import Annotation, Clip, read_annotations, read_clips, read_faults
 from captioner.errors import InputError
 from captioner.reporting.content import FrontEndFiles, ReportContent, SplitFiles
-from captioner.reporting.figures import Figure, frequency_figure, histogram_figure
+from captioner.reporting.figures import (
+    Figure,
+    coverage_figure,
+    frequency_figure,
+    histogram_figure,
+    safe_identifier,
+)
 from captioner.reporting.heard import HeardClip, Sound, read_sound, top_tags
 from captioner.reporting.heard_figure import heard_figure
 from captioner.reporting.listening import Listening
@@ -100,18 +108,34 @@ def pictures(tables: Mapping[str, Tables], expected: Mapping[str, Any]) -> list[
 
 def coverage(
     vocabularies: Mapping[str, Mapping[str, Any]], tables: Mapping[str, Tables]
-) -> dict[str, dict[str, float]]:
-    """Give vocabulary -> split -> share of the running words of its captions that are known."""
-    found: dict[str, dict[str, float]] = {}
+) -> dict[str, dict[str, np.ndarray]]:
+    """Give vocabulary -> split -> share of the running words of its captions that are known.
+
+    Each is an array (n_words,): entry k - 1 is the share that the k most frequent words of the
+    vocabulary cover, the last that of all of them. Specials are no words.
+    """
+    found: dict[str, dict[str, np.ndarray]] = {}
     for name, vocabulary in vocabularies.items():
-        known = set(vocabulary["tokens"])
+        counts = dict(zip(vocabulary["tokens"], vocabulary["counts"], strict=True))
+        words = [token for token in counts if not token.startswith("<")]  # as no text rule leaves
+        ranked = sorted(words, key=lambda word: -counts[word])
         found[name] = {}
         for split, table in tables.items():
             captions = _words(table, vocabulary["settings"]["text_rule"])
-            words = [word for caption in captions for word in caption]
-            if words:
-                found[name][split] = sum(word in known for word in words) / len(words)
+            said = Counter(word for caption in captions for word in caption)
+            if said and ranked:
+                covered = np.cumsum([said[word] for word in ranked])
+                found[name][split] = covered / said.total()
     return found
+
+
+def coverage_figures(shares: Mapping[str, Mapping[str, np.ndarray]]) -> list[Figure]:
+    """Draw what `coverage` gives, a picture per vocabulary."""
+    return [
+        coverage_figure(of_splits, name, safe_identifier("coverage", number, name))
+        for number, (name, of_splits) in enumerate(shares.items())
+        if of_splits
+    ]
 
 
 def _words(table: Tables, rule: str) -> list[list[str]]:

@@ -12,6 +12,7 @@ from captioner.reporting.svg import INK, PAGE, SERIES, draw
 
 SPLIT_STYLES = ("-", "--", ":", "-.")  # beside the colour
 N_BINS = 24
+MOST = 0.95  # of the running words: how many words of a vocabulary cover it is told
 LONGEST_LINE = 1.5  # of the greatest score: wider intervals, as of two seeds, are cut
 LEGEND_ROOM = 1.3  # an axis that much longer than its data has room for two lines of legend
 
@@ -73,6 +74,10 @@ def spider_figure(bars: Sequence[Bar], identifier: str) -> Figure:
             if bar.interval:
                 low, high = max(bar.interval[0], 0), min(bar.interval[1], end_of_axis)
                 axes.plot([low, high], [row, row], color=INK, linewidth=1.4)
+                if low > bar.interval[0]:
+                    axes.plot(low + 0.01 * end_of_axis, row, "<", color=INK, markersize=5)
+                if high < bar.interval[1]:
+                    axes.plot(high, row, ">", color=INK, markersize=5)
                 end = max(end, high)
             if bar.seeds:
                 axes.plot(
@@ -95,7 +100,9 @@ def spider_figure(bars: Sequence[Bar], identifier: str) -> Figure:
     shown = ", ".join(f"{name}: {kind}" for kind, (_, name) in KINDS.items() if kind in kinds)
     told = f"SPIDEr, the mean of CIDEr and SPICE ({shown})."
     if any(bar.interval for bar in bars):
-        told += " Lines: the intervals of the table."
+        told += " Lines: the intervals of the table"
+        cut = any(b.interval and (b.interval[0] < 0 or b.interval[1] > end_of_axis) for b in bars)
+        told += "; one with an arrow goes on." if cut else "."
     if any(bar.seeds for bar in bars):
         told += " Dots: single seeds."
     svg = draw(plot, identifier, f"SPIDEr per system: {listed}.", (5.4, 0.7 + 0.32 * len(bars)))
@@ -198,6 +205,52 @@ def frequency_figure(counts: Mapping[str, Sequence[int]], identifier: str) -> Fi
         for split, found in shown.items()
     )
     return Figure(draw(plot, identifier, f"{title}. {told}.", (5.0, 3.0)), f"{told}.")
+
+
+def coverage_figure(shares: Mapping[str, np.ndarray], vocabulary: str, identifier: str) -> Figure:
+    """Draw how much of a split's running words the most frequent words of a vocabulary cover.
+
+    Args:
+        shares: by split, (n_words,): entry k - 1 is of the k most frequent words.
+        vocabulary: its name.
+        identifier: unique in the page.
+    """
+    title = f"Coverage by the vocabulary {vocabulary}"
+
+    def plot(axes: Axes) -> None:
+        for i, (split, found) in enumerate(shares.items()):
+            axes.plot(
+                range(1, len(found) + 1),
+                100 * found,
+                SPLIT_STYLES[i % len(SPLIT_STYLES)],
+                marker="o" if len(found) < 3 else "",
+                color=SERIES[i % len(SERIES)],
+                label=split,
+            )
+        axes.set_xscale("log")
+        axes.set_xlim(0.9, 1.1 * max(map(len, shares.values())))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}".replace(",", "\u202f"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_ylim(0, 103)
+        axes.legend(loc="lower right")
+        axes.set_title(title)
+        axes.set_xlabel("most frequent words of the vocabulary")
+        axes.set_ylabel("share of the running words (%)")
+
+    told = "; ".join(f"{split}: {_covered(found)}" for split, found in shares.items())
+    return Figure(draw(plot, identifier, f"{title}. {told}.", (5.0, 3.0)), f"{told}.")
+
+
+def _covered(shares: np.ndarray) -> str:
+    told = f"{100 * shares[-1]:.1f} % with all {len(shares)} words"
+    if shares[-1] < MOST:
+        return told
+    return f"{100 * MOST:.0f} % with the {1 + int(np.argmax(shares >= MOST))} most frequent, {told}"
+
+
+def safe_identifier(kind: str, number: int, name: str) -> str:
+    """Make an identifier, which is a file name, too, of what the config calls something."""
+    return f"{kind}-{number}-{re.sub('[^A-Za-z0-9_-]', '-', name)}"
 
 
 def shortened(label: str, longest: int = 36) -> str:

@@ -1,7 +1,6 @@
 """What the section on learning shows: the curves of each system, a row for each training."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from captioner.reporting.content import ReportContent, System
-from captioner.reporting.figures import Figure
+from captioner.reporting.figures import Figure, safe_identifier
 from captioner.reporting.loading import History, read_history, read_model
 from captioner.reporting.svg import INK, SERIES, draw
 
@@ -178,9 +177,7 @@ def learned(
         Learned(
             titles[name],
             found,
-            learning_figures(
-                titles[name], found, f"learning-{i}-{re.sub('[^A-Za-z0-9_-]', '-', name)}"
-            ),
+            learning_figures(titles[name], found, safe_identifier("learning", i, name)),
             trainings_text(found),
         )
         for i, (name, found) in enumerate(trainings.items())

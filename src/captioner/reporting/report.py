@@ -75,6 +75,7 @@ class Drawn:
 
     learned: Sequence[Learned]
     pictures: Sequence[Figure]  # of the data
+    coverage_figures: Sequence[Figure]
     words_figure: Figure | None
     cost_figures: Sequence[Figure]
     rule_graph_figure: Figure | None
@@ -83,8 +84,9 @@ class Drawn:
         """Write each picture, and `others`, as a file for papers and slides."""
         folder.mkdir()
         of_systems = [figure for system in self.learned for figure in system.figures]
+        of_data = [*self.pictures, *self.coverage_figures]
         alone = [self.words_figure, self.rule_graph_figure]
-        for figure in [*others, *of_systems, *self.pictures, *self.cost_figures, *alone]:
+        for figure in [*others, *of_systems, *of_data, *self.cost_figures, *alone]:
             if figure is not None and figure.name:
                 path = folder / f"{figure.name}.svg"
                 path.write_text(standalone(figure.svg), encoding="utf-8")
@@ -126,10 +128,12 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
             attending = write_attention_data(attention, listening, temporary)
             by_frontend = data.frontend_examples(content, stores, listening)
         words = read_words(content, heard) if heard else []
+        covered = data.coverage(vocabularies, tables)
         graph = content.rule_graph
         drawn = Drawn(
             learned=learned(system_titles(content.systems), trainings),
             pictures=data.pictures(tables, data.expectations(content)),
+            coverage_figures=data.coverage_figures(covered),
             words_figure=words_figure(words, "words-shares") if words else None,
             cost_figures=cost_figures(costs, "cost"),
             rule_graph_figure=rule_graph_figure(graph, "rules") if graph else None,
@@ -155,7 +159,7 @@ def build_report(content: ReportContent | Mapping[str, Any], folder: Path) -> No
             by_frontend=by_frontend,
             checks={s: loading.read_checks(f.checks) for s, f in content.splits.items()},
             vocabularies=vocabularies,
-            coverage=data.coverage(vocabularies, tables),
+            coverage=covered,
             costs=costs,
             sizes=sizes(content, models, trainings),
             speeds=speeds(content, models, durations),
