@@ -41,8 +41,7 @@ class CnnTransformerDims(FrameDims):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require_probability("encoder_dropout")
-        if not self.n_channels or min(self.n_channels) < 1:
-            raise InputError(f"n_channels is {list(self.n_channels)}; expected positive numbers")
+        self.require_positive("n_channels")
         n_features, needed = self.n_features[self.frontend()], 2 ** len(self.n_channels)
         if n_features < needed:
             raise InputError(

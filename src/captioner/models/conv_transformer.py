@@ -48,8 +48,7 @@ class ConvTransformerDims(dims.Dims):
             raise InputError(
                 f"n_hidden is {self.n_hidden}; expected a multiple of 2 * n_heads ({self.n_heads})"
             )
-        if not self.n_channels or min(self.n_channels) < 1:
-            raise InputError(f"n_channels is {list(self.n_channels)}; expected positive numbers")
+        self.require_positive("n_channels")
 
 
 class ConvTransformer(TransformerCaptioner):

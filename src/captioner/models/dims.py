@@ -83,6 +83,12 @@ class Dims:
             if getattr(self, name) < minimum:
                 raise InputError(f"{name} is {getattr(self, name)}; expected {minimum} or more")
 
+    def require_positive(self, name: str) -> None:
+        """Raise `InputError` unless the named field lists numbers of 1 or more, one at least."""
+        numbers = getattr(self, name)
+        if not numbers or min(numbers) < 1:
+            raise InputError(f"{name} is {list(numbers)}; expected positive numbers")
+
     def require_probability(self, name: str) -> None:
         """Raise `InputError` unless the named field is in [0, 1)."""
         if not 0 <= getattr(self, name) < 1:
