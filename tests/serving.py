@@ -32,7 +32,7 @@ def save_small_model(folder, repository):
     """Write a model folder as training leaves it."""
     settings = read_yaml(repository / "config" / "frontends" / f"{FRONTEND}.yaml")
     loaded = small_model("dcase_baseline", settings["n_mels"], settings)
-    facts = {"title": "tiny", "trained_on": [{"corpus": "synthetic", "splits": ["development"]}]}
+    facts = {"title": "tiny", "trained_on": [{"corpus": "synthetic", "split": "development"}]}
     description = {**loaded.description, **facts}
     save_model(folder, loaded.model, loaded.vocabulary, description)
     return folder

@@ -58,6 +58,40 @@ def test_in_the_results(folder, capsys):
         assert told in shown
 
 
+def change(folder, **changes):
+    path = folder / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_what_it_started_from_is_told_too(folder, tmp_path, capsys):
+    """The systems before it, as long as they stand there, and what others trained."""
+    before = shutil.copytree(folder.parents[1], folder.parents[2] / "wide") / "seed4" / "model"
+    wide = [{"corpus": "wavcaps", "split": "development", "n_clips": 400_000}]
+    change(before, trained_on=wide, settings={"pretrained": {"encoder": "/a/Cnn10.pth"}})
+    words = {"source": "bert", "path": "bert-base", "frozen": True}
+    change(folder, settings={"start": "wide", "word_embeddings": words})
+
+    def told(model):
+        assert main(["info", str(model)]) == 0
+        lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+        first = lines.index("started from word embeddings bert, bert-base")
+        return lines[first : lines.index("seed 4")]
+
+    assert told(folder) == [
+        "started from word embeddings bert, bert-base",
+        "trained on not known here",
+        "started from the system wide",
+        "trained on wavcaps, development: 400,000 clips",
+        "licences not known here: the corpus is not beside the model",
+        "started from encoder Cnn10.pth",
+        "trained on not known here",
+    ]
+    assert told(shutil.copytree(folder, tmp_path / "copy"))[2:] == [
+        "started from the system wide",
+        "trained on not known here",
+    ]
+
+
 def test_json_of_a_folder_elsewhere(folder, tmp_path, capsys):
     copy = shutil.copytree(folder, tmp_path / "copy")
     assert main(["info", "--json", str(copy)]) == 0

@@ -57,6 +57,13 @@ def _rows(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield from _licences(part["licences"])
     if not about["trained_on"]:
         yield "trained on", "not stated"
+    for before in about["started_from"]:
+        yield "started from", before["what"]
+        for part in before["trained_on"] or ():
+            yield "  trained on", _part(part)
+            yield from _licences(part["licences"])
+        if before["trained_on"] is None:
+            yield "  trained on", "not known here"
     if about["seed"] is not None:
         yield "seed", str(about["seed"])
     if about["best"]:
@@ -90,8 +97,7 @@ def _corpus(counted: Any) -> str:
 
 
 def _part(part: Mapping[str, Any]) -> str:
-    splits = part.get("split") or ", ".join(part.get("splits", []))
-    told = f"{part['corpus']}, {splits}"
+    told = f"{part['corpus']}, {part['split']}"
     if (n_clips := part.get("n_clips")) is not None:
         told += f": {n_clips:,} clips"
     if part.get("weight", 1) != 1:

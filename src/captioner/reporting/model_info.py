@@ -45,7 +45,8 @@ def describe_model(folder: str | Path) -> dict[str, Any]:
                 "counted_on": vocabulary.corpora,
             },
             "task_token": model.get("task_token"),
-            "trained_on": [_part(folder, part) for part in model.get("trained_on") or []],
+            "trained_on": _parts(folder, model),
+            "started_from": _started_from(folder, model),
             "best": model.get("best"),
             "scores": _scores(folder),
             "versions": model["versions"],
@@ -76,9 +77,44 @@ def _read(folder: Path) -> dict[str, Any]:
     return model
 
 
-def _part(folder: Path, part: dict[str, Any]) -> dict[str, Any]:
+def _parts(folder: Path, model: dict[str, Any]) -> list[dict[str, Any]]:
     """Add how many clips of a split have which licence; null where no table stands beside it."""
-    return {**part, "licences": _licences(folder, part["corpus"], part.get("split"))}
+    return [
+        {**part, "licences": _licences(folder, part["corpus"], part["split"])}
+        for part in model.get("trained_on") or []
+    ]
+
+
+def _started_from(folder: Path, model: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give what the weights were before this training: `what`, and `trained_on` as far as known.
+
+    Systems that it started from, one after the other, are known where they stand beside it.
+    """
+    settings = model.get("settings") or {}
+    found: list[dict[str, Any]] = []
+    if weights := model.get("weights"):
+        found.append({"what": f"published weights {weights}", "trained_on": None})
+    for part, checkpoint in (settings.get("pretrained") or {}).items():
+        found.append({"what": f"{part} {Path(checkpoint).name}", "trained_on": None})
+    if words := settings.get("word_embeddings"):
+        name = Path(words.get("path") or "of the captions' words").name
+        found.append({"what": f"word embeddings {words['source']}, {name}", "trained_on": None})
+    if start := settings.get("start"):
+        found += _start(folder, start, model)
+    return found
+
+
+def _start(folder: Path, name: str, model: dict[str, Any]) -> list[dict[str, Any]]:
+    what = f"the system {name}"
+    if _results(folder) is not None:
+        systems = folder.resolve().parents[2]
+        for seed in (model.get("seed"), 0):  # 0: published weights
+            start = systems / name / f"seed{seed}" / "model"
+            if (start / "model.json").is_file():
+                before = _read(start)
+                told = {"what": what, "trained_on": _parts(start, before)}
+                return [told, *_started_from(start, before)]
+    return [{"what": what, "trained_on": None}]
 
 
 def _licences(folder: Path, corpus: str, split: str | None) -> dict[str, int] | None:

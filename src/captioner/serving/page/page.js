@@ -51,10 +51,9 @@ function facts(model) {
     ([name, settings]) => `${name} (${settings.kind}, ${settings.sample_rate_hz / 1000} kHz)`,
   );
   const parts = model.trained_on.map((part) => {
-    const splits = part.split ?? part.splits?.join(", ") ?? "all";
     const clips = part.n_clips ? `, ${part.n_clips.toLocaleString("en")} clips` : "";
     const licences = Object.entries(part.licences ?? {}).map(([name, n]) => `${name} (${n})`);
-    return `${part.corpus}, ${splits}${clips}${licences.length ? `: ${licences.join(", ")}` : ""}`;
+    return `${part.corpus}, ${part.split}${clips}${licences.length ? `: ${licences.join(", ")}` : ""}`;
   });
   const scores = Object.entries(model.scores).flatMap(([decoding, splits]) =>
     Object.entries(splits).map(([split, metrics]) => {
@@ -69,6 +68,7 @@ function facts(model) {
     ["hears through", frontends.join("; ")],
     ["words", model.vocabulary.n_words.toLocaleString("en")],
     ["trained on", parts.join("; ") || "not stated"],
+    ...model.started_from.map(({ what }) => ["started from", what]),
     ...(scores.length ? [["scores", scores.join("; ")]] : []),
   ];
 }
