@@ -143,6 +143,17 @@ def test_odd_file_names_stay_on_their_line(models, tmp_path, capfdbinary):
     assert rb"absent\n.wav" in printed.err
 
 
+def test_a_sound_is_not_overwritten(models, tmp_path, capsys):
+    sound = Path(noise(tmp_path / "good.wav"))
+    before = sound.read_bytes()
+    command = ["caption", "--model", str(models["dcase_baseline"]), "--out", str(sound)]
+    for given in (sound, tmp_path):  # by its name, and in its folder
+        assert main([*command, str(given)]) == 2
+        assert "good.wav: found it among what is read" in capsys.readouterr().err
+    assert main([*command, "--format", "vtt", str(sound)]) == 2
+    assert sound.read_bytes() == before
+
+
 @pytest.mark.parametrize("damage", ["absent", "weights", "description", "not json"])
 def test_a_bad_model_folder_is_exit_code_2(damage, models, tmp_path, capsys):
     folder = tmp_path / "model"

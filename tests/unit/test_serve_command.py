@@ -130,7 +130,7 @@ def test_bad_options(options, model, capsys):
 def test_without_the_extra(package, model, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, package, None)
     assert main(["serve", "--model", str(model)]) == 2
-    assert "pip install 'aac-workflow[serve]'" in capsys.readouterr().err
+    assert ".venv/bin/pip install -e '.[serve]'" in capsys.readouterr().err
 
 
 def test_the_extra_is_asked_for_by_nothing_else(repository):

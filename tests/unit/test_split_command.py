@@ -73,6 +73,13 @@ def test_options_that_cannot_be(captions, tmp_path, run, capsys, options, told):
     assert not (tmp_path / "o.csv").exists()
 
 
+def test_the_captions_are_not_overwritten(captions, run, capsys):
+    before = captions.read_bytes()
+    assert run(captions, "--out", captions.parent / "." / captions.name) == 2
+    assert "found it among what is read" in capsys.readouterr().err
+    assert captions.read_bytes() == before
+
+
 def test_captions_that_cannot_be_read(captions, tmp_path, run, capsys):
     assert run(tmp_path / "none.csv", "--out", tmp_path / "o.csv") == 2
     assert "none.csv is missing" in capsys.readouterr().err

@@ -1,7 +1,9 @@
 """What several commands share: arguments, exit codes, optional extras."""
 
 import argparse
+import os
 import textwrap
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
@@ -29,12 +31,22 @@ def add_models(parser: argparse.ArgumentParser, help: str) -> None:
     )
 
 
+def spare_inputs(out: Path | None, inputs: Iterable[str | Path]) -> None:
+    """Raise `InputError` where `--out` names a file that is read: it would be lost."""
+    if out is None or not out.is_file():
+        return
+    place = os.path.realpath(out)
+    for name in inputs:
+        if os.path.realpath(name) == place:
+            raise InputError(f"--out {out}: found it among what is read, expected another file.")
+
+
 def need_extra(extra: str, *packages: str) -> None:
     """Raise `InputError` where packages of an optional extra are not installed."""
     if missing := [name for name in packages if find_spec(name) is None]:
         raise InputError(
-            f"{extra}: found no {', '.join(missing)}, expected the packages of the extra: "
-            f"pip install 'aac-workflow[{extra}]'."
+            f"{extra}: found no {', '.join(missing)}, expected the packages of the extra. In the "
+            f"project's folder: .venv/bin/pip install -e '.[{extra}]'."
         )
 
 

@@ -8,7 +8,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from captioner.commands.arguments import SOME_FAILED, Commands, add_models, positive
+from captioner.commands.arguments import (
+    SOME_FAILED,
+    Commands,
+    add_models,
+    positive,
+    spare_inputs,
+)
 from captioner.errors import InputError
 
 if TYPE_CHECKING:
@@ -111,6 +117,7 @@ def _caption(arguments: argparse.Namespace) -> int:
     from captioner.decoding.windows import find_sounds
 
     sounds = find_sounds(_names(arguments.sounds))
+    spare_inputs(arguments.out, sounds)
     found = load_captioner(arguments.model).stream(
         sounds,
         window=arguments.window,

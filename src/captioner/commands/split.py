@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from captioner.commands.arguments import Commands
+from captioner.commands.arguments import Commands, spare_inputs
 
 
 def add(commands: Commands) -> None:
@@ -52,6 +52,7 @@ def _split(arguments: argparse.Namespace) -> int:
     from captioner.corpus.splitting.hold_out import split_and_report, write_captions_csv
     from captioner.corpus.splitting.report import describe_split, draw_split
 
+    spare_inputs(arguments.out, [arguments.captions])
     rows = read_captions_csv(arguments.captions, None)
     shares = shares_of({"validation": arguments.validation, "evaluation": arguments.evaluation})
     captions = {row.file_name: row.captions for row in rows}

@@ -125,7 +125,7 @@ def require(package: str) -> Any:
     except ImportError as error:
         raise InputError(
             f"SPIDEr-FL and FENSE need the Python package {package} ({error}). Install the extra: "
-            "pip install 'aac-workflow[semantic]', or leave these metrics out."
+            ".venv/bin/pip install -e '.[semantic]', or leave these metrics out."
         ) from error
 
 

@@ -27,7 +27,7 @@ def embed(vocabulary: Vocabulary, captions: Sequence[str], *, path: str) -> Word
     except ImportError as error:
         raise InputError(
             f"word_embeddings: bert needs the Python package transformers ({error}). Install the "
-            "extra: pip install 'aac-workflow[semantic]', or use another source."
+            "extra: .venv/bin/pip install -e '.[semantic]', or use another source."
         ) from error
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(path)
