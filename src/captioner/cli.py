@@ -27,6 +27,21 @@ COMMANDS = (caption, serve, info, score, compare, features, split, export, check
 INTERRUPTED, BROKEN_PIPE = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 
 
+class Version(argparse.Action):
+    """Tells the version; looked up when it is asked for alone, for that takes its time."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str):
+        """Take no value."""
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print it and end."""
+        from importlib.metadata import version
+
+        print("captioner", version("aac-workflow"))
+        parser.exit()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code.
 
@@ -34,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     130 for Ctrl-C and 141 where nobody reads standard output any more (`| head`).
     """
     parser = argparse.ArgumentParser(prog="captioner", description=__doc__)
+    parser.add_argument("--version", action=Version, help="print the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)

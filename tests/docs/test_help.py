@@ -3,6 +3,7 @@
 import argparse
 import re
 import shlex
+import tomllib
 
 import pytest
 
@@ -34,6 +35,11 @@ def test_help_has_an_example_that_parses(command, name, capsys, monkeypatch):
 def test_the_main_help_names_every_command(capsys):
     printed = told(capsys, "--help")
     assert [name for name in NAMES if not re.search(rf"^ +{name}\b", printed, re.M)] == []
+
+
+def test_the_version_is_the_projects(repository, capsys):
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert told(capsys, "--version") == f"captioner {project['version']}\n"
 
 
 def test_make_help_names_every_target(repository):

@@ -100,6 +100,7 @@ def test_options_are_frozen():
         ),
         ({"beam_groups": 0}, "beam_groups: found 0, expected at least 1"),
         ({"diversity": -0.1}, "diversity: found -0.1, expected at least 0"),
+        ({"length_penalty": float("nan")}, "length_penalty: found nan, expected a finite number"),
         ({"top_k": 5}, "top_k: found 5, expected 0 for a search .`samples: N` samples instead"),
         ({"temperature": 0.7}, "temperature: found 0.7, expected 1.0 for a search"),
         ({"top_p": 0.9, "beam_size": 2}, "top_p: found 0.9, expected 1.0 for a search"),

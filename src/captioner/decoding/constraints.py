@@ -43,7 +43,7 @@ class Constraints:
                 raise InputError(
                     f"decoding option {name}: found {', '.join(map(repr, unknown))}, expected "
                     f"words of the vocabulary (it holds {len(said)}, as its text rule writes "
-                    "them). Change it in the config's `decodings`."
+                    "them). Change it in the config's `decodings` or on the command line."
                 )
         content: tuple[int, ...] = ()
         if options.no_repeat_content:

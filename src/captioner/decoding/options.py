@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from math import isfinite
 from typing import Any
 
 from captioner.errors import InputError
@@ -41,6 +42,8 @@ class DecodingOptions:
             self._expect(getattr(self, name) >= 1, name, "at least 1")
         for name in ("min_length", "no_repeat_ngram", "samples", "top_k", "seed", "diversity"):
             self._expect(getattr(self, name) >= 0, name, "at least 0")
+        for name in ("length_penalty", "diversity", "temperature"):
+            self._expect(isfinite(getattr(self, name)), name, "a finite number")
         self._expect(
             self.max_length >= self.min_length,
             "max_length",
