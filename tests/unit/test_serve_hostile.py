@@ -81,6 +81,12 @@ def test_what_is_not_audio(server, content):
     server.refused(content, 415, "cannot be read as audio", "wav, flac, ogg, mp3")
 
 
+def test_a_form_is_not_the_sound(server):
+    answer = server.request("POST", "/caption", files={"file": ("../../dog.wav", sound())})
+    assert answer.status_code == 415
+    assert "expected the sound itself as the body" in answer.json()["error"]
+
+
 def test_no_bytes(server):
     server.refused(b"", 422, "0 bytes")
 

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from captioner.serving.answering import Answerer
 from captioner.serving.queries import Query
 from captioner.serving.turns import StoppedError, Turns
-from captioner.serving.uploads import Limits, RefusedError, check_announced, receive
+from captioner.serving.uploads import Limits, RefusedError, check_announced, check_kind, receive
 
 # All that is ever sent, by its address; read once, so that no address becomes a path.
 PAGE = {
@@ -42,6 +42,7 @@ def build_app(answerer: Answerer, limits: Limits, scratch: Path) -> Starlette:
 
     async def caption(request: Request) -> Response:
         query = Query.of(request.query_params.multi_items())
+        check_kind(request.headers.get("content-type"))
         check_announced(request.headers.get("content-length"), limits)
         with turns.place(), TemporaryDirectory(dir=scratch) as folder:
             path = Path(folder, UPLOAD)

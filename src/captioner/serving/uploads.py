@@ -42,6 +42,16 @@ def check_announced(length: str | None, limits: Limits) -> None:
             raise _empty()
 
 
+def check_kind(kind: str | None) -> None:
+    """Refuse a form by the header Content-Type: it would be read as the sound."""
+    if (kind or "").lower().startswith("multipart/"):
+        raise RefusedError(
+            415,
+            "Found a form (multipart), expected the sound itself as the body of the request: "
+            "curl --data-binary @FILE.",
+        )
+
+
 async def receive(body: AsyncIterator[bytes], path: Path, limits: Limits) -> None:
     """Write a body to `path` as it comes; the header Content-Length is not believed.
 
