@@ -276,7 +276,6 @@ def write_tree(root: Path, wavs: list[Path] | None = None, captions: Any = None)
         "corpus": {
             "name": "tiny",
             "title": "A tiny corpus",
-            "kind": "clotho",
             "synthetic": True,
             "clotho": True,
         },

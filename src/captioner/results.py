@@ -163,7 +163,6 @@ class Results:
             "corpus": {
                 "name": plan.corpus,
                 "title": corpus["title"],
-                "kind": corpus["kind"],
                 "synthetic": "generator" in corpus,
                 "clotho": plan.corpus.startswith("clotho-v2"),  # of the published scores
             },

@@ -15,7 +15,7 @@ from captioner.reporting.loading import RuleCost
 
 HISTORY = "epoch,training_loss,validation_loss,learning_rate,seconds,clips_per_s,gradient_norm"
 
-CORPUS = Corpus("tiny", "Tiny", "folder", synthetic=False, clotho=False)
+CORPUS = Corpus("tiny", "Tiny", synthetic=False, clotho=False)
 
 
 def test_sizes_and_costs_of_systems_ensembles_and_published_weights(tmp_path: Path) -> None:

@@ -110,8 +110,8 @@ def test_coverage_by_the_most_frequent_words() -> None:
     shares = {"development": np.array([0.5, 0.96, 1.0]), "evaluation": np.array([0.4, 0.8, 0.9])}
     figure = coverage_figure(shares, "task", "c")
     assert figure.caption == (
-        "development: 95 % with the 2 most frequent, 100.0 % with all 3 words; "
-        "evaluation: 90.0 % with all 3 words."
+        "development: 95 % with the 2 most frequent, 100.0 % with all of 3 words; "
+        "evaluation: 90.0 % with all of 3 words."
     )
     shown = set(texts(figure.svg))
     assert {"development", "evaluation", "Coverage by the vocabulary task"} <= shown

@@ -234,7 +234,7 @@ def test_page_figure_is_small_themed_and_says_what_it_shows() -> None:
     assert len(ids) == len(set(ids)) and all(name.startswith("heard-7-") for name in ids)
     assert {"embedding dimension", "(the strongest of 8)"} <= set(texts(figure.svg))
     assert figure.caption == describe(clip)
-    assert "2048 dimensions, one every 160 ms" in figure.caption
+    assert "2\u202f048 dimensions, one every 160 ms" in figure.caption
     assert "A row is the strongest of 8 dimensions." in figure.caption
 
 

@@ -28,7 +28,7 @@ def run(root: Path, name: str, base: float, seed: int = 1, **changes: Any) -> Sy
 
 
 def content_of(systems: list[System], *, clotho: bool = False, **more: Any) -> ReportContent:
-    corpus = Corpus("tiny", "Tiny", "folder", synthetic=False, clotho=clotho)
+    corpus = Corpus("tiny", "Tiny", synthetic=False, clotho=clotho)
     return ReportContent(corpus, more.pop("config", {}), {}, systems, **more)
 
 

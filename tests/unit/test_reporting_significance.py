@@ -27,7 +27,7 @@ def system(folder: Path, name: str, seed: int, shift: float, **more: Any) -> Sys
 
 
 def content_of(systems: list[System], families: dict[str, str] | None = None) -> ReportContent:
-    corpus = Corpus("tiny", "Tiny", "folder", synthetic=False, clotho=False)
+    corpus = Corpus("tiny", "Tiny", synthetic=False, clotho=False)
     config = {"systems": {name: {"family": family} for name, family in (families or {}).items()}}
     return ReportContent(corpus, config, {}, systems)
 

@@ -172,7 +172,7 @@ def _hear(frontend: "FrontEnd", sound: "Sound", file: str) -> "Heard":
 
 
 def _about(sound: "Sound") -> str:
-    from captioner.reporting.heard import counted
+    from captioner.reporting.tables import counted
 
     part = ""
     if sound.duration_s < sound.file_duration_s:

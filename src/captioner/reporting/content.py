@@ -17,7 +17,6 @@ class Corpus:
 
     name: str
     title: str
-    kind: str  # the reader: "clotho" or "folder"
     synthetic: bool  # every sound was generated; shown wherever the corpus is named
     clotho: bool  # the published scores on Clotho apply
 

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from captioner.reporting.svg import INK, PAGE, SERIES, draw
+from captioner.reporting.tables import counted, thousands
 
 SPLIT_STYLES = ("-", "--", ":", "-.")  # beside the colour
 N_BINS = 24
@@ -193,7 +194,7 @@ def frequency_figure(counts: Mapping[str, Sequence[int]], identifier: str) -> Fi
         axes.set_xscale("log")
         axes.set_yscale("log")
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(lambda value, _: f"{value:,.0f}".replace(",", "\u202f"))
+            axis.set_major_formatter(lambda value, _: thousands(value))
             axis.set_minor_formatter(NullFormatter())
         axes.legend()
         axes.set_title(title)
@@ -229,7 +230,7 @@ def coverage_figure(shares: Mapping[str, np.ndarray], vocabulary: str, identifie
             )
         axes.set_xscale("log")
         axes.set_xlim(0.9, 1.1 * max(map(len, shares.values())))
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}".replace(",", "\u202f"))
+        axes.xaxis.set_major_formatter(lambda value, _: thousands(value))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_ylim(0, 103)
         axes.legend(loc="lower right")
@@ -242,10 +243,11 @@ def coverage_figure(shares: Mapping[str, np.ndarray], vocabulary: str, identifie
 
 
 def _covered(shares: np.ndarray) -> str:
-    told = f"{100 * shares[-1]:.1f} % with all {len(shares)} words"
+    told = f"{100 * shares[-1]:.1f} % with all of {counted(len(shares), 'word')}"
     if shares[-1] < MOST:
         return told
-    return f"{100 * MOST:.0f} % with the {1 + int(np.argmax(shares >= MOST))} most frequent, {told}"
+    n_words = thousands(1 + int(np.argmax(shares >= MOST)))
+    return f"{100 * MOST:.0f} % with the {n_words} most frequent, {told}"
 
 
 def safe_identifier(kind: str, number: int, name: str) -> str:

@@ -12,6 +12,7 @@ import soundfile
 from captioner.audio.mel import hz_to_mel, mel_to_hz
 from captioner.audio.reading import probe
 from captioner.errors import InputError
+from captioner.reporting.tables import counted
 
 PICTURE_FORMATS = (".png", ".svg", ".pdf")
 N_TAGS = 10
@@ -186,11 +187,6 @@ def shape_text(clip: HeardClip) -> str:
     n_frames, n_features = clip.features.shape
     kind = "mel band" if is_log_mel(clip.settings) else "dimension"
     return f"{counted(n_frames, 'frame')} of {counted(n_features, kind)}"
-
-
-def counted(n: int, noun: str) -> str:
-    """Write a number of things: `1 frame`, `2 frames`."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def is_log_mel(settings: Mapping[str, Any]) -> bool:

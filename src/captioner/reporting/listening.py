@@ -183,7 +183,7 @@ def page_data(listening: Listening, final_folder: Path) -> dict[str, Any]:
 def _run(system: System, label: str, first: bool, split: str, names: Sequence[str]) -> Run:
     captions = read_predictions(system.captions[split])
     return Run(
-        identifier=f"{system.name}.seed{system.seed}.{system.decoding}",
+        identifier=system.run_name,
         label=label,
         trivial=system.trivial,
         first=first,

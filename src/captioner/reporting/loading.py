@@ -7,10 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from captioner.errors import InputError
-from captioner.reporting.content import ScoreFiles
 
 METRICS = {  # key in the score files -> name in print, in the challenge's order
     "bleu_1": "BLEU-1",
@@ -88,12 +85,6 @@ def read_scores(path: Path) -> Scores:
         },
         fluency={**found.get("diversity", {}), **rate},
     )
-
-
-def read_clip_scores(files: ScoreFiles, metric: str) -> dict[str, float]:
-    """Read one metric of every clip, by file name."""
-    table = pq.read_table(files.parquet, columns=["file_name", metric]).to_pydict()
-    return dict(zip(table["file_name"], table[metric], strict=True))
 
 
 def read_history(path: Path) -> History:

@@ -51,6 +51,7 @@ from captioner.reporting.tables import (
     rate_text,
     settings_text,
     split_row,
+    thousands,
 )
 from captioner.reporting.words import read_words
 from captioner.reporting.words_figure import words_figure
@@ -182,8 +183,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["score"] = lambda value: f"{value:.3f}"
-    environment.filters["thousands"] = lambda n: f"{n:,}".replace(",", "\u202f")  # thin space
     environment.filters.update(
+        thousands=thousands,
         difference=difference_text,
         p=p_text,
         time=duration_text,

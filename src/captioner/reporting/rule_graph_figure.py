@@ -7,6 +7,7 @@ from matplotlib.path import Path as Curve
 from captioner.reporting.figures import Figure
 from captioner.reporting.rule_graph import RuleGraph, acyclic, lay_out, reduced
 from captioner.reporting.svg import INK, PAGE, SERIES, draw
+from captioner.reporting.tables import counted
 
 COLUMN_IN, LAYER_IN = 1.95, 0.84  # room for a box and what is between it and the next
 BOX_IN = (1.72, 0.44)
@@ -55,11 +56,6 @@ def rule_graph_figure(graph: RuleGraph, identifier: str) -> Figure:
         told = ", ".join(f"{b} uses {a}" for a, b in circular)
         note += f" Not drawn, for it goes back: {told}."
     return Figure(svg, note)
-
-
-def counted(number: int, what: str) -> str:
-    """Write a number of things: `1 job`, `1 200 jobs`."""
-    return f"{number:,} {what}{'s' if number != 1 else ''}".replace(",", "\u202f")
 
 
 def _arrow(axes: Axes, points: list[tuple[float, float]]) -> None:

@@ -44,6 +44,16 @@ def split_row(split: str, clips: Sequence[Clip], annotations: Sequence[Annotatio
     )
 
 
+def thousands(number: float) -> str:
+    """Write a whole number with thin spaces: `12 650`."""
+    return f"{number:,.0f}".replace(",", "\u202f")
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number of things: `1 job`, `1 200 jobs`."""
+    return f"{thousands(number)} {noun}{'s' if number != 1 else ''}"
+
+
 def duration_text(seconds: float) -> str:
     """Write a time for people: `0.8 s`, `42 s`, `3 min 05 s`, `2 h 07 min`."""
     if seconds < 9.95:  # from here on it would read 10.0
@@ -61,7 +71,7 @@ def rate_text(per_second: float) -> str:
     """Write a rate with the digits that mean something: `0.38`, `7.2`, `412`, `12 650`."""
     if per_second < 99.5:
         return f"{per_second:.2g}" if per_second < 9.95 else f"{per_second:.0f}"
-    return f"{per_second:,.0f}".replace(",", "\u202f")
+    return thousands(per_second)
 
 
 def difference_text(difference: float) -> str:

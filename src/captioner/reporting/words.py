@@ -32,7 +32,6 @@ class Words:
     Attributes:
         label: of the system's row in the score table.
         identifier: unique in the page.
-        n_clips: of the split.
         shares: part of speech -> (precision, recall), None where there is no such word.
         missed: words that more than half of a clip's references have and the caption lacks, with
             `word`, `part`, the `clips` and `of` how many where people agree on it.
@@ -42,7 +41,6 @@ class Words:
 
     label: str
     identifier: str
-    n_clips: int
     shares: Mapping[str, tuple[float | None, float | None]]
     missed: Sequence[Mapping[str, Any]]
     invented: Sequence[Mapping[str, Any]]
@@ -66,7 +64,6 @@ def _words(label: str, identifier: str, analysis: Mapping[str, Any]) -> Words:
     return Words(
         label=label,
         identifier=identifier,
-        n_clips=analysis["n_clips"],
         shares={
             part: (shares["precision"], shares["recall"])
             for part, shares in analysis["shares"].items()
