@@ -15,8 +15,8 @@ from captioner.errors import InputError
 from captioner.lineage import Lineage
 from captioner.models.keys import model_keys
 from captioner.models.registry import FAMILIES
+from captioner.plan_checks import check_plan
 from captioner.settings import check_names, complete, read_yaml, resolve
-from captioner.training.settings import check_training
 
 # Published weights: of encoders, and of whole systems.
 ENCODERS_REGISTRY = "config/frontends/weights.tsv"
@@ -32,8 +32,8 @@ class Plan:
     def __init__(self, config: Settings, root: Path):
         """Resolve `config` (completed in place) with the named files under `root`.
 
-        Raises `InputError` for settings against a schema, unknown names, and systems that cannot
-        be made of one another.
+        Raises `InputError` for settings against a schema or one another, unknown names, and systems
+        that cannot be made of one another.
         """
         self._root = root
         schema = self._schema("config")
@@ -57,11 +57,7 @@ class Plan:
         for name, vocabulary in config["vocabularies"].items():
             check_names(vocabulary["corpora"], self.corpora, "corpus", f"vocabulary {name}")
         self.lineage = Lineage(self.systems, config["seeds"], self.corpus)
-        for name, system in self.trained.items():
-            try:
-                check_training(system["training"], validated=self.validation(name) is not None)
-            except InputError as error:
-                raise InputError(f"system {name}: {error}") from None
+        check_plan(self)
 
     @property
     def splits(self) -> list[str]:
@@ -109,23 +105,9 @@ class Plan:
         if "family" in system:
             check_names([system["family"]], FAMILIES, "family", source)
             check_names([system["vocabulary"]], known["vocabularies"], "vocabulary", source)
-            self._check_model(name)
             for part in system["train"]:
                 self._resolve_part(source, part, known["vocabularies"][system["vocabulary"]])
         system["frontends"] = [self._add_frontend(frontend) for frontend in system["frontends"]]
-
-    def _check_model(self, system: str) -> None:
-        """Check the names of a system's `model:`, and that words have as many values as given."""
-        settings = self.systems[system]
-        if keys := model_keys(settings["family"]):
-            check_names(settings["model"], keys, "key of `model`", f"system {system}")
-        vectors = settings["word_embeddings"]
-        if vectors is not None and vectors["source"] == "word2vec":  # a file's are not known yet
-            from captioner.text.word_embeddings.vectors import check_n_values
-            from captioner.text.word_embeddings.word2vec import N_VALUES
-
-            found = vectors.get("n_values", N_VALUES)
-            check_n_values(found, self.word_values(system), f"system {system}")
 
     def _add_frontend(self, item: str | Mapping[str, Any]) -> str:
         named = resolve(item, "front-end", self._root / "config/frontends", {})

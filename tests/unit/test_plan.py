@@ -178,7 +178,7 @@ def varied(**changes: object) -> dict:
 
 
 def test_keys_that_a_family_does_not_take_are_named_before_anything_runs(repository):
-    said = r"system mine: unknown key of `model` 'n_hiden' \(did you mean 'n_hidden'\?\); known: d"
+    said = r"system mine: model: unknown key 'n_hiden' \(did you mean 'n_hidden'\?\); known: d"
     with pytest.raises(InputError, match=said):
         Plan(varied(model={"n_hiden": 512}, decodings=["beam3"]), repository)
 
@@ -198,7 +198,8 @@ def test_word2vec_of_another_size_than_the_models_words(
         model=model, word_embeddings={"source": "word2vec", **vectors}, decodings=["beam3"]
     )
     with pytest.raises(
-        InputError, match=f"system mine: .*vectors of {found} values, expected {expected}"
+        InputError,
+        match=f"system mine: .*word2vec: found vectors of {found} values, expected {expected}",
     ):
         Plan(config, repository)
     config["systems"][0]["model"] = {**model, "n_word_values": found}
@@ -235,4 +236,11 @@ def test_trainings_that_make_no_sense_are_named_before_anything_runs(repository,
     config = deepcopy(CONFIG)
     config["systems"].append({"name": "transformer_small", "as": "mine", **changes})
     with pytest.raises(InputError, match=message):
+        Plan(config, repository)
+
+
+def test_options_of_a_decoding_that_contradict_are_named_before_anything_runs(repository):
+    config = {**deepcopy(CONFIG), "decodings": {"beam3": {"beam_size": 3, "n_best": 4}}}
+    said = "decoding beam3: decoding option n_best: found 4, expected at most beam_size"
+    with pytest.raises(InputError, match=said):
         Plan(config, repository)

@@ -189,7 +189,7 @@ def test_vectors_of_another_size_than_the_models_words(tmp_path):
     settings = {"source": "file", "path": str(path)}
     assert embed_words(VOCABULARY, [], settings, 4).known.any()
     with pytest.raises(
-        InputError, match=r"vectors\.txt: .* vectors of 4 values, expected 256, as m"
+        InputError, match=r"vectors\.txt: found vectors of 4 values, expected 256, as m"
     ):
         embed_words(VOCABULARY, [], settings, 256)
 

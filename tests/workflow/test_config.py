@@ -72,7 +72,7 @@ MISTAKES = {
     ),
     "typo in a model": (
         change(systems=[{"name": "baseline", "model": {"n_hiden": 8}}]),
-        ["system baseline: unknown key of `model` 'n_hiden'", "did you mean 'n_hidden'"],
+        ["system baseline: model: unknown key 'n_hiden'", "did you mean 'n_hidden'"],
     ),
     "wrong type in a system": (
         change(systems=[{"name": "baseline", "training": {"epochs": "ten"}}]),

@@ -64,7 +64,7 @@ def check_n_values(found: int, expected: int | None, source: str) -> None:
     """
     if expected not in (None, found):
         raise InputError(
-            f"{source}: word_embeddings: found vectors of {found} values, expected {expected}, as "
+            f"word_embeddings: {source}: found vectors of {found} values, expected {expected}, as "
             f"many as a word has in the model. In `model`, set n_word_values to {found} (n_hidden, "
             f"where the family has no such key), or take vectors of {expected} values."
         )
