@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from training_corpus import TRAINING, make_corpus, make_settings
 
 from captioner.errors import InputError
 from captioner.models.registry import FAMILIES
+from captioner.training import loop
 from captioner.training.resume import ResumeFile, TrainingState, digest
 from captioner.training.train import train_system
 
@@ -297,3 +299,24 @@ def test_generators_are_restored(tmp_path):
     state = resume.load(parts)
     assert torch.equal(torch.rand(3), expected)
     assert (state.epoch, state.n_batches, state.loss) == (3, 2, 1.5)
+
+
+@pytest.mark.parametrize(("save_s", "saved"), [(0.0, [1, 2, 3, 4, 5, 6]), (0.12, [1, 4])])
+def test_short_epochs_are_not_all_worth_a_state(tmp_path, monkeypatch, save_s, saved):
+    """Epochs of a second: one that takes 0.12 s to write is written every third time."""
+    now, epochs = [0.0], []
+
+    def save(_, state, __):
+        epochs.append(state.epoch - 1)
+        now[0] += save_s
+
+    def close(self, state, *rest):
+        now[0] += 1
+        return original(self, state, *rest)
+
+    original = loop.Trainer._close_epoch
+    monkeypatch.setattr(loop.Trainer, "_close_epoch", close)
+    monkeypatch.setattr(ResumeFile, "save", save)
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    train_system(**job_of(tmp_path, "conv_transformer", epochs=6))
+    assert epochs == saved

@@ -41,6 +41,7 @@ from captioner.training.step import Step, Stepper
 from captioner.training.validation import CaptionScorer
 
 SAVE_INTERVAL_S = 300  # within an epoch; what a kill can cost
+SAVE_SHARE = 0.05  # of the time, at most, goes into states at the ends of short epochs
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +101,7 @@ class Trainer:
             training["patience"], training["minimum_delta"], training["monitor"]
         )
         self.plateau = Plateau(**training["plateau"]) if training["schedule"] == "plateau" else None
+        self._saved_at, self._save_s = time.monotonic(), 0.0  # the last state: when, how long
         self.augmentation = Augmentation.from_settings(training, means)
         self.held_out = (
             HeldOut(validation, vocabulary, training, seed, self.precision, scorer)
@@ -155,14 +157,18 @@ class Trainer:
                 started = time.monotonic()
                 scores = self._scores(state.epoch, progress)
                 self._close_epoch(state, scores, rate, time.monotonic() - started)
-                self._save(state, resume)
+                if SAVE_SHARE * (time.monotonic() - self._saved_at) >= self._save_s:
+                    self._save(state, resume)
                 self._write(state, history, tensorboard)
         self.model.load_state_dict(state.best_weights or self.judged.state_dict())
         return state
 
     def _save(self, state: TrainingState, resume: ResumeFile) -> None:
+        started = time.monotonic()
         if self.rank == 0:
             resume.save(state, self._parts)
+        self._saved_at = time.monotonic()
+        self._save_s = self._saved_at - started
 
     def _write(self, state: TrainingState, history: Path, tensorboard: str | Path | None) -> None:
         if self.rank:
@@ -208,7 +214,6 @@ class Trainer:
             lambda index, pairs: self._make_parts(epoch, first + index, pairs),
             self.training["batches_ahead"],
         )
-        saved = time.monotonic()
         self.figures.start()
         with closing(batches):
             for parts in batches:
@@ -220,10 +225,9 @@ class Trainer:
                     self.averaging.after_step(self.model)
                 self.figures.add(state, pairs, taken, len(plan))
                 progress.advance(epoch=epoch, loss=f"{state.loss / (state.loss_weight or 1):.4f}")
-                if time.monotonic() - saved >= SAVE_INTERVAL_S:
+                if time.monotonic() - self._saved_at >= SAVE_INTERVAL_S:
                     self.figures.read(state, len(plan))
                     self._save(state, resume)
-                    saved = time.monotonic()
                     self.figures.start()
         self.figures.read(state, len(plan))
         if self.averaging is not None:
