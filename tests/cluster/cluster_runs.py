@@ -32,16 +32,22 @@ class ClusterRun:
     cluster: LocalSlurm
     project: Project
     arguments: list[str] = field(default_factory=list)
+    path: str | None = None  # where programs are looked for, if not where the cluster's are first
 
     def __post_init__(self) -> None:
         self._log = self.project.folder / "run.log"
         profile = ["--workflow-profile", str(self.project.clone / "profiles/slurm")]
+        environment = {**self.cluster.environment, "OMP_NUM_THREADS": "1"}
+        if self.path is not None:
+            environment["PATH"] = self.path
         polling = ["--slurm-init-seconds-before-status-checks", "2"]
         with self._log.open("w") as output:
+            snakemake = self.project.command(*self.arguments, *profile, *polling)
             self.process = subprocess.Popen(
-                self.project.command(*self.arguments, *profile, *polling),
+                # Of a shell's job in the background it would inherit that SIGINT is ignored.
+                ["env", "--default-signal=INT", *snakemake],
                 cwd=self.project.folder,
-                env={**self.cluster.environment, "OMP_NUM_THREADS": "1"},
+                env=environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -56,6 +62,7 @@ class ClusterRun:
         end = time.monotonic() + TIMEOUT_S
         while not is_there():
             if self.process.poll() is not None or time.monotonic() > end:
+                self.process.kill()
                 pytest.fail(f"not seen in this run:\n{self.log[-6000:]}")
             time.sleep(0.3)
 
@@ -71,6 +78,11 @@ class ClusterRun:
         """Let the run go on for a while; it must not end."""
         with pytest.raises(subprocess.TimeoutExpired):
             self.process.wait(timeout=seconds)
+
+    def started(self, rule: str) -> list[str]:
+        """Give the numbers of a rule's jobs that have begun on their nodes: SLURM may go away."""
+        steps = self.cluster.run("squeue", "-h", "--steps", "-o", "%i").split()
+        return [number for number in self.running(rule) if f"{number}.0" in steps]
 
     def running(self, rule: str) -> list[str]:
         """Give the numbers of a rule's jobs that are running now."""

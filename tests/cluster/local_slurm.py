@@ -55,6 +55,7 @@ JobCompLoc={folder}/finished.log
 MinJobAge=3600
 SchedulerType=sched/builtin
 SchedulerParameters=sched_min_interval=100000,batch_sched_delay=0,sched_interval=2
+GresTypes=gpu
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 DefMemPerCPU=100
@@ -66,8 +67,9 @@ PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 NODE = (
     "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} "
-    "CPUs={cpus} RealMemory={memory_mb} State=UNKNOWN\n"
+    "CPUs={cpus} RealMemory={memory_mb} Gres=gpu:2 State=UNKNOWN\n"
 )
+GPUS = "Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n"  # devices that are everywhere
 NODE_SETTINGS = """
 SlurmdPidFile={folder}/%n.pid
 SlurmdLogFile={folder}/%n.log
@@ -139,9 +141,9 @@ class LocalSlurm:
         """Start the daemons and wait for the nodes; `StartError` says what is amiss."""
         if missing := missing_programs(accounting=self.accounting):
             raise StartError(f"SLURM is not installed: no {', '.join(missing)}")
-        if len(str(self.folder)) > MAX_SOCKET_PATH:
-            raise StartError(f"the path is too long for a socket: {self.folder}")
-        if not socket.gethostbyname(socket.gethostname()).startswith("127."):
+        if len(str(self.folder)) > MAX_SOCKET_PATH or " " in str(self.folder):
+            raise StartError(f"a path that is too long for a socket or has a space: {self.folder}")
+        if not _address().startswith("127."):
             raise StartError("this host's name is not that of 127.x, where the daemons listen")
         self._write_files()
         self._start_munge()
@@ -154,8 +156,9 @@ class LocalSlurm:
         self._wait_for("idle nodes", self._is_idle)
 
     def start_controller(self) -> None:
-        """Start the controller; its state is what it last saved, if anything."""
+        """Start the controller, and wait until it answers; its state is what it last saved."""
         self._spawn("slurmctld", ["slurmctld", "-D", "-f", str(self.folder / "slurm.conf")])
+        self._wait_for("controller", lambda: self._accepts("squeue"))
 
     def stop_controller(self) -> None:
         """End the controller alone: jobs run on."""
@@ -185,6 +188,7 @@ class LocalSlurm:
         (self.folder / "munge.key").chmod(0o400)
         (self.folder / "plugstack.conf").touch()
         (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")  # none is mounted
+        (self.folder / "gres.conf").write_text(GPUS)
         controller, self._dbd_port, self._sql_port, *ports = _free_ports(3 + len(self.nodes))
         common = {"folder": self.folder, "host": self._host, "user": getpass.getuser()}
         nodes = NODE_SETTINGS.format(**common) + "".join(
@@ -255,16 +259,9 @@ class LocalSlurm:
         self._wait_for("the database", lambda: "ready for connections" in log.read_text())
         conf = self.folder / "slurmdbd.conf"
         conf.touch(mode=0o600)
-        conf.write_text(
-            DATABASE_DAEMON.format(
-                folder=self.folder,
-                host=self._host,
-                user=getpass.getuser(),
-                port=self._dbd_port,
-                database_port=self._sql_port,
-                password=password,
-            )
-        )
+        own = {"folder": self.folder, "host": self._host, "user": getpass.getuser()}
+        ports = {"port": self._dbd_port, "database_port": self._sql_port}
+        conf.write_text(DATABASE_DAEMON.format(**own, **ports, password=password))
         self._spawn("slurmdbd", ["slurmdbd", "-D"])
         manage = ["sacctmgr", "-i", "-Q"]
         self._wait_for("slurmdbd", lambda: self._accepts("sacctmgr", "-n", "list", "cluster"))
@@ -291,9 +288,6 @@ class LocalSlurm:
                 stderr=output,
                 start_new_session=True,
             )
-        (self.folder / "pids").write_text(
-            "".join(f"{daemon.pid}\n" for daemon in self._daemons.values())
-        )
 
     def _end(self, name: str) -> None:
         daemon = self._daemons.pop(name)
@@ -317,6 +311,13 @@ class LocalSlurm:
             time.sleep(0.1)
 
 
+def _address() -> str:
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return "unknown"
+
+
 def _free_ports(n: int) -> list[int]:
     sockets = [socket.socket() for _ in range(n)]
     for each in sockets:
@@ -332,7 +333,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="where all of it lies; it must not exist yet")
     cluster = LocalSlurm(parser.parse_args().folder.resolve())
-    cluster.start()
+    try:
+        cluster.start()
+    except (StartError, OSError) as error:
+        sys.exit(str(error))
     print(f"export SLURM_CONF={cluster.folder}/slurm.conf PATH={cluster.folder}/bin:$PATH")
     print("Ctrl-C stops it.", file=sys.stderr, flush=True)
     try:
