@@ -1,5 +1,4 @@
-"""The keys of a family's `model:` settings, read from its source: the graph of jobs, which has to
-know them, pays for no torch.
+"""The keys of a family's `model:` settings, read from its source: no import, so no torch.
 
 Names and defaults alone: types and bounds are the `Dims`' own to check, when a training begins.
 """
