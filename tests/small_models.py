@@ -13,7 +13,7 @@ SETTINGS = {  # one family for each kind of decoding state
     "conv_transformer": {"n_channels": [4, 8], "n_hidden": 16, "n_heads": 2, "n_feedforward": 32},
     "crnn_attention": {"n_channels": [4, 8], "n_hidden": 12, "n_heads": 2, "n_encoder_layers": 1},
 }
-VOCABULARY_SETTINGS = {  # one family for each kind of decoding state
+VOCABULARY_SETTINGS = {
     "text_rule": "task",
     "order": "frequency",
     "specials": "first",

@@ -123,6 +123,7 @@ def test_odd_file_names_stay_on_their_line(models, tmp_path, capfdbinary):
     names = [
         "tab\there.wav",
         "two\nlines.wav",
+        "clear\x9b2J.wav",  # the terminal, with an escape of one character
         "été 雨.wav",
         "back\\slash.wav",
     ]
@@ -136,6 +137,7 @@ def test_odd_file_names_stay_on_their_line(models, tmp_path, capfdbinary):
     assert [Path(name).name for name in shown] == [
         r"tab\there.wav",
         r"two\nlines.wav",
+        r"clear\x9b2J.wav",
         "été 雨.wav",
         r"back\slash.wav",
     ]

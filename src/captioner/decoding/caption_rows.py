@@ -72,4 +72,4 @@ def readable(name: str) -> str:
 
 def one_line(text: str) -> str:
     """Escape control characters too, like Python's repr."""
-    return "".join(repr(c)[1:-1] if c < " " or c == "\x7f" else c for c in readable(text))
+    return "".join(repr(c)[1:-1] if c < " " or "\x7f" <= c <= "\x9f" else c for c in readable(text))
