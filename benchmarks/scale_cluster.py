@@ -43,7 +43,7 @@ CLUSTER = Cluster(
     cores_at_once=512,
     poll_s=30.0,  # profiles/slurm: slurm-init-seconds-before-status-checks
     poll_step_s=10.0,  # the plugin's, after a look that finds no end, up to
-    poll_limit_s=180.0,
+    poll_limit_s=60.0,
 )
 GROUP = 4  # profiles/slurm: shards of log-mels that are submitted together
 
