@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from captioner.errors import InputError
 
 # Clotho's longest clips, AudioCaps' have 10 s: systems trained on either never heard longer sounds.
 LONGEST_TRAINED_S = 30.0
+
+HIGHEST_RATE_HZ = 2**31 - 1  # that libsndfile reads of a header
 
 Sound = str | np.ndarray
 
@@ -112,9 +115,9 @@ def read_windows(
 
     if isinstance(sound, str):
         return read_parts(sound, cut)
-    if rate is None or rate < 1:
+    if not isinstance(rate, Real) or not 1 <= rate <= HIGHEST_RATE_HZ:
         raise InputError(
-            f"{name}: found the sample rate {rate}, expected that of the samples in Hz "
+            f"{name}: found the sample rate {rate!r}, expected that of the samples in Hz "
             "(sample_rate_hz=44100)."
         )
     waveform = _waveform(sound, name)
