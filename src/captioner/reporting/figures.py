@@ -81,9 +81,8 @@ def spider_figure(bars: Sequence[Bar], identifier: str) -> Figure:
                     axes.plot(high, row, ">", color=INK, markersize=5)
                 end = max(end, high)
             if bar.seeds:
-                axes.plot(
-                    bar.seeds, [row] * len(bar.seeds), "o", color=INK, ms=4.5, mfc=PAGE, mew=1.2
-                )
+                dots = axes.plot(bar.seeds, [row] * len(bar.seeds), "o", color=INK, clip_on=False)
+                dots[0].set(markersize=4.5, markerfacecolor=PAGE, markeredgewidth=1.2)
                 end = max(end, *bar.seeds)
             axes.annotate(
                 f"{bar.value:.3f}", (end, row), (5, 0), textcoords="offset points", va="center"
