@@ -100,6 +100,20 @@ def test_the_model_is_told_honestly(page):
     expect(page.locator("#limits")).to_contain_text("up to 10 min, 2 MB")
 
 
+def test_what_a_model_started_from_is_told(new_page, address):
+    def started(route):
+        about = route.fetch().json()
+        about["models"][0]["started_from"] = [{"what": "encoder Cnn10.pth", "trained_on": None}]
+        route.fulfill(json=about)
+
+    page = new_page(address)
+    page.route("**/about", started)
+    page.goto(address)
+    expect(page.locator("#synthetic")).to_contain_text("also learned from sounds")
+    page.click("#model summary")
+    expect(page.locator("#model dl")).to_contain_text("encoder Cnn10.pth")
+
+
 @pytest.mark.parametrize("target", ["#drop", "footer"])  # whoever misses the zone, too
 def test_drop(page, target):
     data = base64.b64encode(sound(seed=1)).decode()

@@ -28,13 +28,17 @@ async function introduce() {
   get("model").querySelector("summary").textContent = `${names}, ${trained}`;
   get("model").querySelector("dl").replaceChildren(...models.flatMap(facts).flatMap(row));
   get("model").hidden = false;
-  if (corpora.some((corpus) => corpus.startsWith("synthetic"))) warnSynthetic(corpora);
+  warnSynthetic(corpora, models.flatMap((model) => model.started_from));
 }
 
 const length = (s) => (s % 60 ? `${s} s` : `${s / 60} min`);
 
-function warnSynthetic(corpora) {
-  const all = corpora.every((corpus) => corpus.startsWith("synthetic"));
+function warnSynthetic(corpora, before) {
+  const unknown = [{ corpus: "" }]; // what others trained heard recordings, for all we know
+  const earlier = before.flatMap((start) => start.trained_on ?? unknown).map((part) => part.corpus);
+  const synthetic = [...corpora, ...earlier].map((corpus) => corpus.startsWith("synthetic"));
+  if (!synthetic.includes(true)) return;
+  const all = !synthetic.includes(false);
   const strong = document.createElement("strong");
   strong.textContent = "Synthetic training";
   get("synthetic").replaceChildren(
