@@ -100,18 +100,28 @@ def test_the_model_is_told_honestly(page):
     expect(page.locator("#limits")).to_contain_text("up to 10 min, 2 MB")
 
 
-def test_what_a_model_started_from_is_told(new_page, address):
-    def started(route):
+CNN10 = {"kind": "cnn10", "sample_rate_hz": 32000, "checkpoint": "Cnn10.pth"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"started_from": [{"what": "encoder Cnn10.pth", "trained_on": None}]}, "Cnn10.pth"),
+        ({"frontends": {"cnn10": CNN10}}, "cnn10 (cnn10, 32 kHz)"),
+    ],
+)
+def test_what_others_trained_is_told(new_page, address, changed, told):
+    def answer(route):
         about = route.fetch().json()
-        about["models"][0]["started_from"] = [{"what": "encoder Cnn10.pth", "trained_on": None}]
+        about["models"][0].update(changed)
         route.fulfill(json=about)
 
     page = new_page(address)
-    page.route("**/about", started)
+    page.route("**/about", answer)
     page.goto(address)
     expect(page.locator("#synthetic")).to_contain_text("also learned from sounds")
     page.click("#model summary")
-    expect(page.locator("#model dl")).to_contain_text("encoder Cnn10.pth")
+    expect(page.locator("#model dl")).to_contain_text(told)
 
 
 @pytest.mark.parametrize("target", ["#drop", "footer"])  # whoever misses the zone, too

@@ -28,7 +28,8 @@ async function introduce() {
   get("model").querySelector("summary").textContent = `${names}, ${trained}`;
   get("model").querySelector("dl").replaceChildren(...models.flatMap(facts).flatMap(row));
   get("model").hidden = false;
-  warnSynthetic(corpora, models.flatMap((model) => model.started_from));
+  const encoders = models.flatMap(({ frontends }) => Object.values(frontends).filter((each) => each.checkpoint));
+  warnSynthetic(corpora, [...models.flatMap((model) => model.started_from), ...encoders]);
 }
 
 const length = (s) => (s % 60 ? `${s} s` : `${s / 60} min`);
