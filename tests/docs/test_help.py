@@ -19,7 +19,7 @@ def told(capsys, *arguments):
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("command", "name"), zip(COMMANDS, NAMES, strict=True), ids=NAMES)
+@pytest.mark.parametrize(("command", "name"), [*zip(COMMANDS, NAMES, strict=True)], ids=NAMES)
 def test_help_has_an_example_that_parses(command, name, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     found = re.search(r"^Example: captioner (.+)", told(capsys, name, "--help"), re.M | re.S)
