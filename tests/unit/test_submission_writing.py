@@ -14,8 +14,8 @@ from encoder_reference import save_checkpoint
 from captioner.corpus.tables import Annotation, Clip, write_annotations, write_clips
 from captioner.decoding.captions import write_table
 from captioner.errors import InputError
+from captioner.models.parameters import total_parameters
 from captioner.submission.check import Known, check_package
-from captioner.submission.parameters import total_parameters
 from captioner.submission.writing import build_metadata, to_yaml, write_package, write_system
 from good_package import PDF
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from captioner.errors import InputError
+from captioner.models.parameters import total_parameters
 from captioner.reporting.content import Group, ReportContent, system_titles
 from captioner.reporting.learning import Training, known_mean
 from captioner.reporting.loading import read_costs
-from captioner.submission.parameters import total_parameters
 
 # Whose benchmarks tell the speed of a system.
 DECODING_RULE, FEATURES_RULE = "decode_split", "extract_features"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from captioner.errors import InputError
-from captioner.submission.parameters import total_parameters
+from captioner.models.parameters import total_parameters
 from captioner.text.vocabulary import Vocabulary
 
 UNKNOWN_LICENCE = "not stated"

@@ -12,13 +12,13 @@ import yaml
 
 from captioner.errors import InputError
 from captioner.job import atomic_path, write_text
+from captioner.models.parameters import total_parameters
 from captioner.submission.archive import write_archive
 from captioner.submission.check import Known, check_package
 from captioner.submission.check_rules import Model, read_models
 from captioner.submission.datasets import external_datasets
 from captioner.submission.describe import describe
 from captioner.submission.names import label
-from captioner.submission.parameters import total_parameters
 from captioner.submission.schema import METRICS
 
 log = logging.getLogger(__name__)
