@@ -40,7 +40,7 @@ def test_systems_of_one_title_are_told_apart_by_their_names() -> None:
 
 
 def test_unknown_key_of_the_content_is_refused() -> None:
-    corpus = {"name": "x", "title": "X", "kind": "folder", "synthetic": False, "clotho": False}
+    corpus = {"name": "x", "title": "X", "synthetic": False, "clotho": False}
     given = {"corpus": corpus, "config": {}, "splits": {}, "systems": []}
     assert ReportContent.from_dict(given).scored_splits == []
     with pytest.raises(TypeError, match="typo"):
