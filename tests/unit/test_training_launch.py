@@ -198,8 +198,8 @@ def test_what_one_process_meets_is_told_with_its_trace(tmp_path, monkeypatch):
 
 SRUN = """#!/bin/sh
 # As SLURM would: the command once on each of two nodes, with what follows srun's own options.
-echo "$@" > {seen}
-while [ "$1" != {python} ]; do shift; done
+echo "$@" > "{seen}"
+while [ "$1" != "{python}" ]; do shift; done
 "$@" & first=$!
 "$@" & second=$!
 wait $first && wait $second
