@@ -10,7 +10,7 @@ from captioner.errors import InputError
 from captioner.models.parameters import total_parameters
 from captioner.reporting.content import Group, ReportContent, system_titles
 from captioner.reporting.learning import Training, known_mean
-from captioner.reporting.loading import read_costs
+from captioner.reporting.loading import read_seconds
 
 # Whose benchmarks tell the speed of a system.
 DECODING_RULE, FEATURES_RULE = "decode_split", "extract_features"
@@ -133,7 +133,7 @@ def speeds(
             for split, of_split in durations.items():
                 path = timed.get(f"{run.run_name}.{split}")
                 if path is not None and of_split:
-                    seconds += _seconds(path)
+                    seconds += read_seconds(path)
                     heard += [features_s.get((frontend, split)) for frontend in frontends]
                     n_clips += len(of_split)
                     sound_s += sum(of_split)
@@ -149,7 +149,7 @@ def _features_s(content: ReportContent) -> dict[tuple[str, str], float]:
     found: dict[tuple[str, str], float] = {}
     for path in content.benchmarks.get(FEATURES_RULE, ()):
         frontend, split, _ = path.stem.rsplit(".", 2)
-        found[frontend, split] = found.get((frontend, split), 0.0) + _seconds(path)
+        found[frontend, split] = found.get((frontend, split), 0.0) + read_seconds(path)
     return found
 
 
@@ -157,7 +157,3 @@ def _frontends(content: ReportContent, models: Models, group: Group) -> set[str]
     """Give the names of what a system, or any member of an ensemble, hears through."""
     members = content.members(group.first.name) or [(run.name, run.seed) for run in group.runs]
     return {name for member in members for name in models.get(member, {}).get("frontends", ())}
-
-
-def _seconds(benchmark: Path) -> float:
-    return sum(cost.seconds for cost in read_costs({"": [benchmark]}))

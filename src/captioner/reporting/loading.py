@@ -143,6 +143,11 @@ def read_costs(benchmarks: Mapping[str, Iterable[Path]]) -> list[RuleCost]:
     return sorted(costs, key=lambda cost: -cost.seconds)
 
 
+def read_seconds(benchmark: Path) -> float:
+    """Read how long a job took, by one of Snakemake's benchmark files; repeats are summed."""
+    return sum(float(row["s"]) for row in _read_benchmark(benchmark))
+
+
 def _read_benchmark(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream, delimiter="\t"))
