@@ -6,3 +6,8 @@ class InputError(Exception):
 
     Shown without a traceback by jobs and by the command line (exit code 2).
     """
+
+
+def install_command(extra: str) -> str:
+    """Give what installs an optional extra, for messages."""
+    return f".venv/bin/pip install -e '.[{extra}]'"

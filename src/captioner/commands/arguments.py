@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
 
-from captioner.errors import InputError
+from captioner.errors import InputError, install_command
 
 SOME_FAILED = 1
 USAGE_ERROR = 2  # as argparse
@@ -46,7 +46,7 @@ def need_extra(extra: str, *packages: str) -> None:
     if missing := [name for name in packages if find_spec(name) is None]:
         raise InputError(
             f"{extra}: found no {', '.join(missing)}, expected the packages of the extra. In the "
-            f"project's folder: .venv/bin/pip install -e '.[{extra}]'."
+            f"project's folder: {install_command(extra)}."
         )
 
 

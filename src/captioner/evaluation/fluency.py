@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from captioner.errors import InputError
+from captioner.errors import InputError, install_command
 
 if TYPE_CHECKING:
     import torch
@@ -125,7 +125,7 @@ def require(package: str) -> Any:
     except ImportError as error:
         raise InputError(
             f"SPIDEr-FL and FENSE need the Python package {package} ({error}). Install the extra: "
-            ".venv/bin/pip install -e '.[semantic]', or leave these metrics out."
+            f"{install_command('semantic')}, or leave these metrics out."
         ) from error
 
 

@@ -6,7 +6,7 @@ A word that the model's tokenizer cuts into several pieces takes the mean of the
 import importlib
 from collections.abc import Sequence
 
-from captioner.errors import InputError
+from captioner.errors import InputError, install_command
 from captioner.text.vocabulary import Vocabulary
 from captioner.text.word_embeddings.vectors import WordVectors
 
@@ -27,7 +27,7 @@ def embed(vocabulary: Vocabulary, captions: Sequence[str], *, path: str) -> Word
     except ImportError as error:
         raise InputError(
             f"word_embeddings: bert needs the Python package transformers ({error}). Install the "
-            "extra: .venv/bin/pip install -e '.[semantic]', or use another source."
+            f"extra: {install_command('semantic')}, or use another source."
         ) from error
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(path)
