@@ -50,7 +50,7 @@ class Statistics:
         """
         try:
             kept = pq.read_metadata(path).metadata or {}
-            return cls._of_content(json.loads(kept[MOMENTS_KEY]))
+            return cls._from_json(json.loads(kept[MOMENTS_KEY]))
         except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{path}: found no statistics in its metadata ({error!r}), expected the key "
@@ -79,7 +79,7 @@ class Statistics:
         return {"n": self.n, "mean": self.mean.tolist(), "m2": self.m2.tolist()}
 
     @classmethod
-    def _of_content(cls, content: Any) -> "Statistics":
+    def _from_json(cls, content: Any) -> "Statistics":
         mean, m2 = (np.array(content[key], dtype=np.float64) for key in ("mean", "m2"))
         return cls(int(content["n"]), mean, m2)
 
@@ -91,7 +91,7 @@ class Statistics:
     def load(cls, path: str | Path) -> "Statistics":
         """Read what `save` wrote; `InputError` if the file is something else."""
         try:
-            return cls._of_content(json.loads(Path(path).read_text(encoding="utf-8")))
+            return cls._from_json(json.loads(Path(path).read_text(encoding="utf-8")))
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{path}: found no statistics ({error!r}), expected JSON with n, mean and m2. "
